@@ -1,0 +1,144 @@
+/**
+ * What a behavior may know and do about itself while it runs: its path, the message at hand, its own end.
+ *
+ * Everything here needs the `ActorContext` service, which every init and handler has; using it elsewhere does not compile.
+ */
+import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as ExitReason from "../runtime/ExitReason.ts"
+import { ActorContext, type Turn } from "../runtime/incarnation.ts"
+import type { Slot } from "../runtime/slot.ts"
+
+export {
+  /**
+   * The service that every init and handler has.
+   *
+   * @category services
+   * @since 0.1.0
+   */
+  ActorContext
+}
+
+/**
+ * What a sender said about the message at hand. `deadline` is in milliseconds of monotonic time; `Infinity` for a tell.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageInfo {
+  readonly id: number
+  readonly tag: string
+  readonly correlationId: string | undefined
+  readonly priority: number
+  readonly sender: string | undefined
+  readonly deadline: number
+}
+
+/** The slot a turn belongs to. @internal */
+export const slotOf = (turn: Turn): Slot => turn.incarnation.host as Slot
+
+const withTurn = <A>(f: (turn: Turn) => A): Effect.Effect<A, never, ActorContext> => Effect.map(ActorContext, f)
+
+/**
+ * The path of this actor, such as `app/frontend/app/Counter`.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const path: Effect.Effect<string, never, ActorContext> = withTurn((turn) => turn.incarnation.host.path)
+
+/**
+ * Which run of this actor it is: 1 for the first, one more after each restart.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const incarnation: Effect.Effect<number, never, ActorContext> = withTurn((turn) => turn.incarnation.number)
+
+/**
+ * The message at hand: its id, who sent it, how urgent it is, until when somebody waits for the outcome.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const message: Effect.Effect<MessageInfo, never, ActorContext> = withTurn((turn) => {
+  const envelope = turn.envelope()
+  return {
+    id: envelope.id,
+    tag: slotOf(turn).program.tags[envelope.tag] ?? "",
+    correlationId: envelope.correlationId,
+    priority: envelope.priority,
+    sender: envelope.sender,
+    deadline: envelope.due
+  }
+})
+
+/**
+ * Ends this actor normally once the message at hand is handled. What is queued is left over.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const stop: Effect.Effect<void, never, ActorContext> = withTurn((turn) => slotOf(turn).stop(ExitReason.Normal))
+
+/**
+ * Ends this actor with a reason once the message at hand is handled.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const stopWith = (reason: ExitReason.ExitReason): Effect.Effect<void, never, ActorContext> =>
+  withTurn((turn) => slotOf(turn).stop(reason))
+
+/**
+ * Declines the message at hand: an `Unhandled` event is told, nothing else happens.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const unhandled: Effect.Effect<void, never, ActorContext> = withTurn((turn) => {
+  const { system } = turn.incarnation.host
+  const slot = slotOf(turn)
+  if (system.observed) system.emit({ _tag: "Unhandled", path: slot.path, ...slot.describe(turn.item, turn.payload) })
+})
+
+const registerHook = <R>(
+  register: (
+    turn: Turn,
+    hook: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown>
+  ) => void,
+  hook: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown, R>
+): Effect.Effect<void, never, ActorContext | R> =>
+  Effect.contextWith((context: Context.Context<ActorContext | R>) =>
+    withTurn((turn) => register(turn, (reason) => Effect.provideContext(hook(reason), context)))
+  )
+
+/**
+ * Runs when this incarnation has failed and its supervisor is going to start another, before anything is released.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const onRestart = <R>(
+  hook: (cause: Cause.Cause<unknown>) => Effect.Effect<unknown, unknown, R>
+): Effect.Effect<void, never, ActorContext | R> =>
+  registerHook((turn, run) => turn.incarnation.onRestart(run), (reason) => hook(causeOf(reason)))
+
+/**
+ * Runs when this actor ends without a restart, before anything is released.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const onStop = <R>(
+  hook: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown, R>
+): Effect.Effect<void, never, ActorContext | R> => registerHook((turn, run) => turn.incarnation.onStop(run), hook)
+
+const causeOf = (reason: ExitReason.ExitReason): Cause.Cause<unknown> => {
+  const exit = ExitReason.toExit(reason)
+  return Exit.isFailure(exit) ? exit.cause : interruption
+}
+
+const interruption = (Exit.interrupt() as Exit.Failure<never, never>).cause

@@ -1,0 +1,417 @@
+/**
+ * The address of an actor. It outlives restarts: a ref names the actor's place, never one run of it.
+ *
+ * `tell` sends and goes on, `ask` waits for the reply, `stream` receives many; `tellUnsafe` is a tell for callbacks outside
+ * Effect. What travels is the sender's own object: treat payloads as immutable.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as Context from "effect/Context"
+import * as Inspectable from "effect/Inspectable"
+import * as Pipeable from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import { clampPriority } from "../runtime/admission.ts"
+import type * as ExitReason from "../runtime/ExitReason.ts"
+import type { Slot } from "../runtime/slot.ts"
+import type { AskError } from "./AskError.ts"
+import { type Compiled, payloadSchema, type Protocol } from "./Protocol.ts"
+import type * as P from "./Protocol.ts"
+import * as Sending from "./sending.ts"
+import { stream } from "./streaming.ts"
+
+export {
+  /** An ask that got no reply, with the reason. @since 0.1.0 */
+  AskedItself,
+  AskError,
+  HandlerFailed,
+  MailboxFull,
+  NotRunning,
+  Restarting,
+  Timeout,
+  Unreachable
+} from "./AskError.ts"
+
+const TypeId = "~effect-otp/ActorRef"
+
+/**
+ * The protocol of an actor class.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type ProtocolOf<A> = A extends { readonly "~protocol": infer P } ? P : never
+
+/**
+ * `ref.ask`: send and wait for the reply.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Ask<Messages> = {
+  readonly [K in keyof P.Asking<Messages>]: (
+    ...args: P.Args<Messages[K & keyof Messages]>
+  ) => Effect.Effect<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
+}
+
+/**
+ * `ref.tell`: send and go on.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Tell<Messages> = {
+  readonly [K in keyof Messages]: (...args: P.Args<Messages[K]>) => Effect.Effect<void>
+}
+
+/**
+ * `ref.tellUnsafe`: send from outside Effect.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type TellUnsafe<Messages> = {
+  readonly [K in keyof Messages]: (...args: P.Args<Messages[K]>) => boolean
+}
+
+/**
+ * `ref.stream`: send and receive many replies.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type StreamOf<Messages> = {
+  readonly [K in keyof P.Streaming<Messages>]: (
+    ...args: P.Args<Messages[K & keyof Messages]>
+  ) => Stream.Stream<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
+}
+
+/**
+ * What an actor is doing: `restarting` is the time between two incarnations.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Status = "starting" | "running" | "restarting" | "stopping" | "stopped"
+
+/**
+ * The address of an actor of class `A`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ActorRef<A> extends Pipeable.Pipeable, Inspectable.Inspectable {
+  readonly [TypeId]: typeof TypeId
+  /** Where it stands in its tree, such as `app/frontend/app/Counter`. */
+  readonly path: string
+  /** What it is doing now. */
+  readonly status: Status
+  /** How many messages are queued. */
+  readonly size: number
+  /** Send and wait for the reply. Fails with the declared error, or with `AskError` when no reply comes. */
+  readonly ask: Ask<ProtocolOf<A>>
+  /** Send and go on. Never fails: what cannot be delivered becomes a dead letter. Waits only for a full `suspend` mailbox. */
+  readonly tell: Tell<ProtocolOf<A>>
+  /** Send from a callback. `false`: not accepted, and recorded as a dead letter. */
+  readonly tellUnsafe: TellUnsafe<ProtocolOf<A>>
+  /** Send and receive many replies, as fast as they are consumed. */
+  readonly stream: StreamOf<ProtocolOf<A>>
+  /** Completes when the actor has ended for good, at once when it has. A restart is no end. */
+  readonly ended: Effect.Effect<ExitReason.ExitReason>
+}
+
+/**
+ * The service key of an actor: its class.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Key<A> = Context.Key<A, ActorRef<A>>
+
+/**
+ * A message from untyped code that the actor does not understand: `known` lists what it does.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownMessage extends Schema.TaggedError<UnknownMessage>()("UnknownMessage", {
+  actor: Schema.String,
+  tag: Schema.Unknown,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `${this.actor} knows no message ${String(this.tag)}; it knows ${this.known.join(", ")}`
+  }
+}
+
+// --- Views ---
+
+interface View {
+  readonly "~slot": Slot
+  readonly "~options": Sending.SendOptions
+  readonly "~buffer": number
+}
+
+type ViewConstructor = new(slot: Slot, options: Sending.SendOptions, buffer: number) => View
+
+/** The four views of a protocol, with one method per message on a shared prototype. */
+interface Views {
+  readonly ask: ViewConstructor
+  readonly tell: ViewConstructor
+  readonly tellUnsafe: ViewConstructor
+  readonly stream: ViewConstructor
+}
+
+const viewsOf = new WeakMap<Compiled, Views>()
+
+const makeView = (
+  compiled: Compiled,
+  send: (view: View, tag: number, payload: unknown) => unknown
+): ViewConstructor => {
+  class ProtocolView implements View {
+    readonly "~slot": Slot
+    readonly "~options": Sending.SendOptions
+    readonly "~buffer": number
+    constructor(slot: Slot, options: Sending.SendOptions, buffer: number) {
+      this["~slot"] = slot
+      this["~options"] = options
+      this["~buffer"] = buffer
+    }
+  }
+  compiled.tags.forEach((name, tag) => {
+    const make = compiled.makes[tag]
+    const method = make === undefined
+      ? function(this: View, payload: unknown) {
+        return send(this, tag, payload)
+      }
+      : function(this: View, payload: unknown) {
+        return send(this, tag, make(payload))
+      }
+    Object.defineProperty(ProtocolView.prototype, name, { value: method, enumerable: true })
+  })
+  return ProtocolView
+}
+
+const makeViews = (compiled: Compiled): Views => ({
+  ask: makeView(compiled, (view, tag, payload) => Sending.ask(view["~slot"], tag, payload, view["~options"])),
+  tell: makeView(compiled, (view, tag, payload) => Sending.tell(view["~slot"], tag, payload, view["~options"])),
+  tellUnsafe: makeView(compiled, (view, tag, payload) =>
+    Sending.tellNow(view["~slot"], tag, payload, view["~options"])),
+  stream: makeView(compiled, (view, tag, payload) =>
+    stream(view["~slot"], tag, payload, view["~options"], view["~buffer"]))
+})
+
+class RefImpl extends Pipeable.Class {
+  readonly "~slot": Slot
+  readonly "~compiled": Compiled
+  readonly "~protocol": Protocol
+  readonly "~options": Sending.SendOptions
+  readonly "~buffer": number
+  private askView: View | undefined = undefined
+  private tellView: View | undefined = undefined
+  private tellUnsafeView: View | undefined = undefined
+  private streamView: View | undefined = undefined
+
+  constructor(slot: Slot, compiled: Compiled, protocol: Protocol, options: Sending.SendOptions, buffer: number) {
+    super()
+    this["~slot"] = slot
+    this["~compiled"] = compiled
+    this["~protocol"] = protocol
+    this["~options"] = options
+    this["~buffer"] = buffer
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+  get path(): string {
+    return this["~slot"].path
+  }
+  get status(): Status {
+    return this["~slot"].status
+  }
+  get size(): number {
+    return this["~slot"].size
+  }
+  get ask(): View {
+    return (this.askView ??= this.view("ask"))
+  }
+  get tell(): View {
+    return (this.tellView ??= this.view("tell"))
+  }
+  get tellUnsafe(): View {
+    return (this.tellUnsafeView ??= this.view("tellUnsafe"))
+  }
+  get stream(): View {
+    return (this.streamView ??= this.view("stream"))
+  }
+  get ended(): Effect.Effect<ExitReason.ExitReason> {
+    return Effect.callback((resume) =>
+      Effect.sync(this["~slot"].watch((reason) => resume(Effect.succeed(reason))))
+    )
+  }
+  toJSON(): unknown {
+    return { _id: "ActorRef", path: this.path, status: this.status }
+  }
+  override toString(): string {
+    return `ActorRef(${this.path})`
+  }
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
+
+  private view(kind: keyof Views): View {
+    const compiled = this["~compiled"]
+    let views = viewsOf.get(compiled)
+    if (views === undefined) viewsOf.set(compiled, views = makeViews(compiled))
+    return new views[kind](this["~slot"], this["~options"], this["~buffer"])
+  }
+}
+
+const DEFAULT_BUFFER = 16
+
+/** The ref of a slot; the same one each time. @internal */
+export const make = <A>(slot: Slot, compiled: Compiled, protocol: Protocol): ActorRef<A> =>
+  (slot.ref ??= new RefImpl(slot, compiled, protocol, Sending.defaultSendOptions, DEFAULT_BUFFER)) as ActorRef<A>
+
+/** The place a ref names. @internal */
+export const slotOf = <A>(ref: ActorRef<A>): Slot => (ref as unknown as RefImpl)["~slot"]
+
+const derive = <A>(ref: ActorRef<A>, options: Partial<Sending.SendOptions>, buffer?: number): ActorRef<A> => {
+  const impl = ref as unknown as RefImpl
+  return new RefImpl(
+    impl["~slot"],
+    impl["~compiled"],
+    impl["~protocol"],
+    { ...impl["~options"], ...options },
+    buffer ?? impl["~buffer"]
+  ) as unknown as ActorRef<A>
+}
+
+// --- Public ---
+
+/**
+ * Whether a value is a ref.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isActorRef = (u: unknown): u is ActorRef<unknown> => Predicate.hasProperty(u, TypeId)
+
+/**
+ * The same actor, asked with another time limit. `mailbox` bounds the wait for room in a full mailbox on its own.
+ * The default limit is the system's, 5 seconds; `Duration.infinity` waits for ever.
+ *
+ * **Example** (A patient ask)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor, ActorRef } from "effect-otp"
+ *
+ * class Slow extends Actor.Service<Slow>()("docs/Slow", { Work: { success: Schema.Int } }) {}
+ * const SlowLive = Slow.behavior(Effect.succeed(Slow.of({ Work: () => Effect.delay(Effect.succeed(1), "20 millis") })))
+ *
+ * const program = Effect.gen(function*() {
+ *   const slow = yield* Actor.spawn(SlowLive)
+ *   const hasty = slow.pipe(ActorRef.withTimeout("1 milli"))
+ *   const first = yield* Effect.flip(hasty.ask.Work())
+ *   return [first.reason._tag, yield* slow.ask.Work()]
+ * })
+ * await Effect.runPromise(Effect.scoped(program)) // => ["Timeout", 1]
+ * ```
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export const withTimeout: {
+  (
+    limit: Duration.Input,
+    options?: { readonly mailbox?: Duration.Input }
+  ): <A>(ref: ActorRef<A>) => ActorRef<A>
+  <A>(ref: ActorRef<A>, limit: Duration.Input, options?: { readonly mailbox?: Duration.Input }): ActorRef<A>
+} = dual(
+  (args) => isActorRef(args[0]),
+  <A>(ref: ActorRef<A>, limit: Duration.Input, options?: { readonly mailbox?: Duration.Input }): ActorRef<A> =>
+    derive(ref, {
+      timeout: Duration.toMillis(limit),
+      ...(options?.mailbox === undefined ? undefined : { mailboxTimeout: Duration.toMillis(options.mailbox) })
+    })
+)
+
+/**
+ * The same actor, sent to with a priority from 0 to 255, 255 first. Messages without one have 128.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export const withPriority: {
+  (priority: number): <A>(ref: ActorRef<A>) => ActorRef<A>
+  <A>(ref: ActorRef<A>, priority: number): ActorRef<A>
+} = dual(2, <A>(ref: ActorRef<A>, priority: number): ActorRef<A> => derive(ref, { priority: clampPriority(priority) }))
+
+/**
+ * The same actor, with every message marked as part of one conversation. What its handler sends in turn carries the mark
+ * on.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export const withCorrelationId: {
+  (correlationId: string): <A>(ref: ActorRef<A>) => ActorRef<A>
+  <A>(ref: ActorRef<A>, correlationId: string): ActorRef<A>
+} = dual(2, <A>(ref: ActorRef<A>, correlationId: string): ActorRef<A> => derive(ref, { correlationId }))
+
+/**
+ * The same actor, with streams that let the producer be `size` elements ahead of the consumer. Default 16.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export const withBuffer: {
+  (size: number): <A>(ref: ActorRef<A>) => ActorRef<A>
+  <A>(ref: ActorRef<A>, size: number): ActorRef<A>
+} = dual(2, <A>(ref: ActorRef<A>, size: number): ActorRef<A> => derive(ref, {}, Math.max(1, Math.trunc(size))))
+
+/**
+ * A tell from untyped code: the tag is looked up and the payload decoded by its schema before anything is sent.
+ *
+ * **Example** (A message from a wire)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor, ActorRef } from "effect-otp"
+ *
+ * class Log extends Actor.Service<Log>()("docs/Log", { Line: { payload: { text: Schema.String } } }) {}
+ * const LogLive = Log.behavior(Effect.succeed(Log.of({ Line: () => {} })))
+ *
+ * const program = Effect.gen(function*() {
+ *   const log = yield* Actor.spawn(LogLive)
+ *   yield* ActorRef.tellUnknown(log, { _tag: "Line", payload: { text: "hello" } })
+ *   return (yield* Effect.flip(ActorRef.tellUnknown(log, { _tag: "Lime" }))).message
+ * })
+ * await Effect.runPromise(Effect.scoped(program)) // => "docs/Log#1 knows no message Lime; it knows Line"
+ * ```
+ *
+ * @category sending
+ * @since 0.1.0
+ */
+export const tellUnknown = <A>(
+  ref: ActorRef<A>,
+  message: { readonly _tag: unknown; readonly payload?: unknown }
+): Effect.Effect<void, UnknownMessage | Schema.SchemaError> =>
+  Effect.suspend((): Effect.Effect<void, UnknownMessage | Schema.SchemaError> => {
+    const impl = ref as unknown as RefImpl
+    const tag = impl["~compiled"].tags.indexOf(message._tag as string)
+    if (tag < 0) {
+      return Effect.fail(
+        new UnknownMessage({ actor: ref.path, tag: message._tag, known: impl["~compiled"].tags })
+      )
+    }
+    const schema = payloadSchema(impl["~protocol"][message._tag as string]!) as Schema.Codec<unknown, unknown>
+    return Effect.flatMap(
+      Schema.decodeUnknownEffect(schema)(message.payload),
+      (payload) => Sending.tell(impl["~slot"], tag, payload, impl["~options"])
+    )
+  })

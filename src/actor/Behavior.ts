@@ -1,0 +1,173 @@
+/**
+ * How an actor reacts. A behavior is a value: it can be spawned, supervised, pooled or placed elsewhere, any number of
+ * times. It is made by `behavior` of an actor class.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Pipeable from "effect/Pipeable"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { MailboxOptions } from "../runtime/admission.ts"
+import type { ActorContext } from "../runtime/incarnation.ts"
+import type { CompiledHandler, Program } from "../runtime/turns.ts"
+import type { Key } from "./ActorRef.ts"
+import { compileHandler } from "./handlers.ts"
+import type { Compiled, Protocol } from "./Protocol.ts"
+import type * as P from "./Protocol.ts"
+
+export type {
+  /** How an actor's mailbox behaves. @since 0.1.0 */
+  MailboxOptions
+}
+
+/**
+ * How an actor of class `A` reacts; it is started with `Args`, crashes with `E` and needs `R`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Behavior<out A, in Args, out E, out R> extends Pipeable.Pipeable {
+  readonly "~A": () => A
+  readonly "~Args": (_: Args) => void
+  readonly "~E": () => E
+  readonly "~R": () => R
+  /** The name its actors go by when nothing else names them: the actor's key. */
+  readonly name: string
+}
+
+/**
+ * Any behavior.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Any extends Behavior<unknown, never, unknown, unknown> {}
+
+/**
+ * What a behavior may say besides its handlers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** How its mailbox behaves. Default: unbounded. */
+  readonly mailbox?: MailboxOptions
+}
+
+/**
+ * One function per message.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Handlers<Messages> = {
+  readonly [K in keyof Messages]: (payload: P.Payload<Messages[K]>) => P.Result<Messages[K]>
+}
+
+type Returned<H> = H extends (...args: never) => infer Result ? Result : never
+type FailureOf<Result> = Result extends Effect.Effect<infer _A, infer E, infer _R> ? E
+  : Result extends Stream.Stream<infer _A, infer E, infer _R> ? E
+  : Result extends Generator<infer Yielded, infer _A, infer _N> ? FailureOf<Yielded>
+  : never
+type ServicesOf<Result> = Result extends Effect.Effect<infer _A, infer _E, infer R> ? R
+  : Result extends Stream.Stream<infer _A, infer _E, infer R> ? R
+  : Result extends Generator<infer Yielded, infer _A, infer _N> ? ServicesOf<Yielded>
+  : never
+
+/**
+ * The errors that end the actor: all that a handler can fail with, less what its message declares as a reply.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Crash<Messages, H> = {
+  [K in keyof H]: Exclude<FailureOf<Returned<H[K]>>, K extends keyof Messages ? P.Failure<Messages[K]> : never>
+}[keyof H]
+
+/**
+ * What init and handlers need besides what every actor has.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Services<H, RX> = Exclude<
+  RX | { [K in keyof H]: ServicesOf<Returned<H[K]>> }[keyof H],
+  Scope.Scope | ActorContext
+>
+
+/**
+ * A behavior came without a function for one of its messages. Types refuse it; this is for code without types.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MissingHandler extends Schema.TaggedError<MissingHandler>()("MissingHandler", {
+  actor: Schema.String,
+  missing: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `the behavior of ${this.actor} has no handler for ${this.missing.join(", ")}`
+  }
+}
+
+type Init = Effect.Effect<object, unknown> | ((args: unknown) => Effect.Effect<object, unknown>)
+
+/** @internal */
+export class BehaviorImpl extends Pipeable.Class {
+  declare readonly "~A": () => never
+  declare readonly "~Args": (_: unknown) => void
+  declare readonly "~E": () => never
+  declare readonly "~R": () => never
+  readonly key: Key<unknown>
+  readonly protocol: Protocol
+  readonly compiled: Compiled
+  readonly options: Options
+  private readonly init: Init
+
+  constructor(key: Key<unknown>, protocol: Protocol, compiled: Compiled, init: Init, options: Options) {
+    super()
+    this.key = key
+    this.protocol = protocol
+    this.compiled = compiled
+    this.options = options
+    // Handlers that need no init are compiled once, for all actors of the behavior.
+    this.init = typeof init !== "function" && Exit.isExit(init) && Exit.isSuccess(init)
+      ? this.compiledExit(init.value as object)
+      : init
+  }
+
+  get name(): string {
+    return this.key.key
+  }
+
+  /** What a slot runs. */
+  program(args: unknown): Program {
+    const { compiled, init } = this
+    const effect = typeof init === "function" ? Effect.suspend(() => init(args)) : init
+    return {
+      tags: compiled.tags,
+      init: Exit.isExit(effect) ? (effect as never) : Effect.flatMap(effect, (handlers) => this.compiledExit(handlers)),
+      declares: (tag, error) => compiled.declares(tag, error)
+    }
+  }
+
+  private compiledExit(handlers: object): Exit.Exit<ReadonlyArray<CompiledHandler>, unknown> {
+    if (Array.isArray(handlers)) return Exit.succeed(handlers)
+    const table = handlers as Record<string, CompiledHandler>
+    const missing = this.compiled.tags.filter((tag) => typeof table[tag] !== "function")
+    if (missing.length > 0) return Exit.die(new MissingHandler({ actor: this.name, missing }))
+    return Exit.succeed(this.compiled.tags.map((tag) => compileHandler(table[tag]!)))
+  }
+}
+
+/** The machinery behind a behavior. @internal */
+export const implOf = (behavior: Any): BehaviorImpl => behavior as unknown as BehaviorImpl
+
+/**
+ * Whether a value is a behavior.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isBehavior = (u: unknown): u is Any => u instanceof BehaviorImpl

@@ -1,0 +1,53 @@
+/**
+ * Handlers that are special: the one that runs beside others. Special handlers stay functions, branded, so that a table of
+ * handlers reads and types as one of plain functions.
+ */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Item } from "../runtime/mailbox.ts"
+import { type CompiledHandler, InPlace, type Performable, type Turns } from "../runtime/turns.ts"
+
+const Concurrent = "~effect-otp/concurrent"
+
+/** @internal */
+export const markConcurrent = <F extends (payload: never) => unknown>(handler: F): F =>
+  Object.assign((payload: never) => handler(payload), { [Concurrent]: true }) as unknown as F
+
+/** @internal */
+export const compileHandler = (handler: CompiledHandler): CompiledHandler =>
+  Concurrent in handler ? (payload) => new Beside(handler(payload)) : handler
+
+/** The result of a concurrent handler: settled when its effect is, while the actor goes on. */
+class Beside implements Performable {
+  private readonly result: unknown
+  constructor(result: unknown) {
+    this.result = result
+  }
+
+  [InPlace](actor: Turns, item: Item, payload: unknown): boolean {
+    const { result } = this
+    const incarnation = actor.incarnation!
+    const effect = Effect.isEffect(result) ? (result as Effect.Effect<unknown, unknown>)
+      : isGenerator(result) ? Effect.gen(() => result)
+      : Effect.succeed(result)
+    const settled = Effect.onExit(effect, (exit) => Effect.sync(() => settle(exit)))
+    const settle = (exit: Exit.Exit<unknown, unknown>): void => {
+      if (actor.incarnation !== incarnation) return
+      if (Exit.isSuccess(exit)) {
+        if (typeof item !== "number") item.succeed(exit.value)
+      } else if (actor.isDeclared(exit.cause, item)) {
+        if (typeof item !== "number") item.fail(exit as Exit.Exit<never, unknown>)
+      } else crash(exit.cause)
+    }
+    const crash = (cause: Cause.Cause<unknown>): void => {
+      if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
+      actor.failBeside(incarnation, cause, item, payload)
+    }
+    incarnation.runBeside(settled, item, payload)
+    return true
+  }
+}
+
+const isGenerator = (value: unknown): value is Generator<Effect.Effect<unknown, unknown>, unknown, never> =>
+  typeof value === "object" && value !== null && Symbol.iterator in value && "next" in value

@@ -1,0 +1,39 @@
+/**
+ * Ending an actor and waiting for it: asked first, killed when its time is up.
+ */
+import * as Effect from "effect/Effect"
+import * as ExitReason from "../runtime/ExitReason.ts"
+import type { Slot } from "../runtime/slot.ts"
+import { Timer } from "../runtime/timers.ts"
+
+/** Waits until the present incarnation has ended. @internal */
+export const awaitDown = (slot: Slot): Effect.Effect<ExitReason.ExitReason> =>
+  Effect.callback((resume) => slot.onceDown((reason) => resume(Effect.succeed(reason))))
+
+/**
+ * Asks, waits at most `limit` milliseconds (`Infinity`: as long as it takes, `"kill"`: not at all), then kills.
+ *
+ * @internal
+ */
+export const stopSlot = (
+  slot: Slot,
+  reason: ExitReason.ExitReason,
+  limit: number | "kill"
+): Effect.Effect<ExitReason.ExitReason> =>
+  Effect.callback((resume) => {
+    let over = false
+    let timer: Timer | undefined
+    slot.onceDown((ended) => {
+      over = true
+      if (timer !== undefined) slot.system.timers.remove(timer)
+      resume(Effect.succeed(ended))
+    })
+    if (over) return
+    if (limit === "kill") slot.kill()
+    else slot.stop(reason)
+    if (over || limit === "kill") return
+    if (limit <= 0) slot.kill()
+    if (over || limit === Infinity) return
+    timer = new Timer(() => slot.kill())
+    slot.system.timers.add(timer, limit)
+  })

@@ -1,0 +1,102 @@
+/**
+ * A reply of many values: a bounded queue between the handler's stream, which runs beside the actor's messages, and the
+ * consumer. Either side may end it; the producer waits when the consumer is slow.
+ */
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { Envelope, type Receiver, type Undelivered } from "../runtime/envelope.ts"
+import { ActorContext } from "../runtime/incarnation.ts"
+import type { Slot } from "../runtime/slot.ts"
+import { fromUndelivered } from "./AskError.ts"
+import type { SendOptions } from "./sending.ts"
+
+class StreamRequest extends Envelope {
+  private readonly slot: Slot
+  private readonly queue: Queue.Queue<unknown, unknown>
+  private pump: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  private over = false
+
+  constructor(slot: Slot, tag: number, payload: unknown, queue: Queue.Queue<unknown, unknown>) {
+    super(tag, payload)
+    this.slot = slot
+    this.queue = queue
+  }
+
+  override deliver(to: Receiver): unknown {
+    if (this.over) return undefined
+    const stream = to.handlers[this.tag]!(this.payload) as Stream.Stream<unknown, unknown>
+    const { queue, slot } = this
+    const incarnation = slot.incarnation!
+    const unlisten = incarnation.onEnd((exit) => this.finish({ _tag: "NotRunning", exit }))
+    const pumping = Effect.onExit(Stream.runForEach(stream, (value) => Queue.offer(queue, value)), (exit) =>
+      Effect.sync(() => {
+        unlisten()
+        if (this.over) return
+        if (Exit.isSuccess(exit)) {
+          this.over = true
+          Queue.endUnsafe(queue as never)
+        } else if (slot.isDeclared(exit.cause, this)) {
+          this.over = true
+          Queue.failCauseUnsafe(queue, exit.cause)
+        } else {
+          this.finish({ _tag: "HandlerFailed", cause: exit.cause as Cause.Cause<unknown> })
+          slot.failBeside(incarnation, exit.cause, this, undefined)
+        }
+      }))
+    this.pump = incarnation.runBeside(pumping, this, undefined)
+    return undefined
+  }
+
+  override undelivered(why: Undelivered): boolean {
+    this.finish(why)
+    return true
+  }
+
+  /** The consumer has gone: the producer is interrupted, and its finalizers run before this completes. */
+  readonly cancel: Effect.Effect<void> = Effect.suspend(() => {
+    this.over = true
+    return this.pump === undefined ? Effect.void : Fiber.interrupt(this.pump)
+  })
+
+  private finish(why: Undelivered): void {
+    if (this.over) return
+    this.over = true
+    const error = fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why)
+    Queue.failCauseUnsafe(this.queue, (Exit.fail(error) as Exit.Failure<never, unknown>).cause)
+  }
+}
+
+/** A stream of replies; each run of it sends the message anew. @internal */
+export const stream = (
+  slot: Slot,
+  tag: number,
+  payload: unknown,
+  options: SendOptions,
+  buffer: number
+): Stream.Stream<unknown, unknown> =>
+  Stream.unwrap(Effect.withFiber((fiber) =>
+    Effect.gen(function*() {
+      const queue = yield* Queue.bounded<unknown, unknown>(buffer)
+      const request = new StreamRequest(slot, tag, payload, queue)
+      request.id = slot.system.nextId()
+      request.priority = options.priority
+      request.span = fiber.cache.span
+      const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
+      request.sender = turn?.incarnation.host.path
+      request.correlationId = options.correlationId
+      yield* Effect.addFinalizer(() => request.cancel)
+      if (slot.offer(request, undefined) === "full") {
+        yield* Effect.callback<void>((resume) =>
+          Effect.sync(
+            slot.waitForRoom({ item: request, payload: undefined, settled: () => resume(Effect.void) })
+          )
+        )
+      }
+      return Stream.fromQueue(queue)
+    })
+  )) as Stream.Stream<unknown, unknown>

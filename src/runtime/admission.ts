@@ -1,0 +1,129 @@
+/**
+ * The rules of a mailbox: bounds by count and by bytes, what happens when it is full, priorities by a function.
+ *
+ * A mailbox without rules has no `Admission` at all, and pays nothing for it.
+ */
+import { Envelope } from "./envelope.ts"
+import type { Item } from "./mailbox.ts"
+
+/**
+ * What a full mailbox does with one more message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Overflow = "suspend" | "drop-newest" | "drop-oldest" | "reject"
+
+/**
+ * A message as the functions of `MailboxOptions` see it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Message {
+  readonly tag: string
+  readonly payload: unknown
+}
+
+/**
+ * How an actor's mailbox behaves. Everything has a default; the default mailbox is unbounded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MailboxOptions {
+  /** Messages it holds at most. Default: unbounded. */
+  readonly capacity?: number
+  /** Bytes it holds at most, as counted by `sizeOf`. Default: unbounded. */
+  readonly bytes?: number
+  /** Size of a message in bytes. Default: buffers and strings of the payload, one level deep. */
+  readonly sizeOf?: (message: Message) => number
+  /** What happens when it is full. Default `suspend`: the sender waits. */
+  readonly overflow?: Overflow
+  /** A `MailboxHighWater` event is told at this size, and again at each doubling. Default 10,000. */
+  readonly highWater?: number
+  /** 0 to 255, 255 first; in order of arrival within one. Default: what the sender says, else 128. */
+  readonly priority?: (message: Message) => number
+  /** Whether a restart keeps the queued messages. Default `keep`. */
+  readonly onRestart?: "keep" | "discard"
+  /** Messages kept at most while the actor is down between two incarnations. Default: as `capacity`. */
+  readonly whileRestarting?: number
+}
+
+/** A sender that waits for room. @internal */
+export interface Waiter {
+  readonly item: Item
+  readonly payload: unknown
+  /** Called when the message was taken in, or when it never will be. */
+  readonly settled: (accepted: boolean) => void
+}
+
+/** @internal */
+export class Admission {
+  readonly capacity: number
+  readonly overflow: Overflow
+  readonly bytes: number
+  readonly highWater: number
+  readonly whileRestarting: number
+  readonly discardOnRestart: boolean
+  readonly waiters = new Set<Waiter>()
+  /** Whether each push must be looked at, not only those that meet the ceiling. */
+  readonly looksAtEach: boolean
+  private readonly priorityOf: ((message: Message) => number) | undefined
+  private readonly sizeOf: (message: Message) => number
+  private bytesHeld = 0
+
+  constructor(options: MailboxOptions) {
+    this.capacity = options.capacity ?? Infinity
+    this.overflow = options.overflow ?? "suspend"
+    this.bytes = options.bytes ?? Infinity
+    this.highWater = options.highWater ?? DEFAULT_HIGH_WATER
+    this.whileRestarting = options.whileRestarting ?? Infinity
+    this.discardOnRestart = options.onRestart === "discard"
+    this.priorityOf = options.priority
+    this.sizeOf = options.sizeOf ?? payloadBytes
+    this.looksAtEach = this.priorityOf !== undefined || this.bytes !== Infinity || this.whileRestarting !== Infinity
+  }
+
+  /** A message larger than the whole bound is still let into an empty mailbox: it could never be sent otherwise. */
+  isFull(size: number, message: Message): boolean {
+    if (size >= this.capacity) return true
+    return this.bytes !== Infinity && size > 0 && this.bytesHeld + this.sizeOf(message) > this.bytes
+  }
+
+  priority(item: Item, message: Message): number {
+    if (this.priorityOf !== undefined) return clampPriority(this.priorityOf(message))
+    return item instanceof Envelope ? item.priority : DEFAULT
+  }
+
+  added(message: Message): void {
+    if (this.bytes !== Infinity) this.bytesHeld += this.sizeOf(message)
+  }
+
+  taken(message: Message): void {
+    if (this.bytes !== Infinity) this.bytesHeld -= this.sizeOf(message)
+  }
+}
+
+/** @internal */
+export const DEFAULT_HIGH_WATER = 10_000
+const DEFAULT = 128
+
+/** @internal */
+export const clampPriority = (priority: number): number =>
+  priority >= 255 ? 255 : priority > 0 ? Math.trunc(priority) : 0
+
+const payloadBytes = (message: Message): number => {
+  const payload = message.payload
+  let bytes = sizeOfValue(payload)
+  if (typeof payload === "object" && payload !== null && !ArrayBuffer.isView(payload)) {
+    for (const value of Object.values(payload)) bytes += sizeOfValue(value)
+  }
+  return bytes
+}
+
+const sizeOfValue = (value: unknown): number => {
+  if (typeof value === "string") return value.length * 2
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value.byteLength
+  return 8
+}

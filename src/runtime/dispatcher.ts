@@ -1,0 +1,164 @@
+/**
+ * The run queue of a system: who has something to do, in the order in which it came up.
+ *
+ * It is drained through the Scheduler of the fiber that made the system, so a test or seeded scheduler controls it, in
+ * slices bounded by messages and by time, after which the event loop gets its turn.
+ *
+ * Invariants:
+ * 1. Whenever the queue is not empty, a slice is running or scheduled.
+ * 2. Slices never nest.
+ * 3. `turn`, the messages one actor may handle before others get theirs, follows the cost of handlers: the clock is read
+ *    about every `checkMillis`. When the Clock stands still, as in tests, only counts bound a slice.
+ */
+import type * as Clock from "effect/Clock"
+import * as Fiber from "effect/Fiber"
+import type * as Scheduler from "effect/Scheduler"
+
+/**
+ * Anything that waits for its turn. `run` returns how many messages it handled.
+ *
+ * @internal
+ */
+export interface Runnable {
+  run(): number
+}
+
+/**
+ * How much work is done before others get their turn.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SliceLimits {
+  /** Messages one actor may handle in a turn. Default 256. */
+  readonly turnMessages: number
+  /** Messages handled before the event loop gets control back. Default 16,384. */
+  readonly sliceMessages: number
+  /** Milliseconds after which the event loop gets control back. Default 2. */
+  readonly sliceMillis: number
+}
+
+/** @internal */
+export const defaultSliceLimits: SliceLimits = { turnMessages: 256, sliceMessages: 16_384, sliceMillis: 2 }
+
+const CHECK_MILLIS = 0.1
+const FIRST_TURN = 16
+
+/** @internal */
+export class Dispatcher {
+  /** Messages the running actor may handle now. */
+  turn = FIRST_TURN
+  /** Messages handled inside other actors' turns, charged to the slice. */
+  inlined = 0
+
+  private queue: Array<Runnable | undefined> = new Array(64).fill(undefined)
+  private mask = 63
+  private head = 0
+  private tail = 0
+  private active = false
+  private scheduled = false
+  private turnStart = 0
+  private readonly clock: Clock.Clock
+  private readonly limits: SliceLimits
+  private readonly scheduler: Scheduler.SchedulerDispatcher
+
+  constructor(scheduler: Scheduler.SchedulerDispatcher, clock: Clock.Clock, limits: SliceLimits) {
+    this.scheduler = scheduler
+    this.clock = clock
+    this.limits = limits
+  }
+
+  push(runnable: Runnable): void {
+    if (this.tail - this.head > this.mask) this.grow()
+    this.queue[this.tail++ & this.mask] = runnable
+    if (!this.active && !this.scheduled) this.schedule()
+  }
+
+  /**
+   * As `push`, but when nothing of Effect is on the stack, as in a timer's or an I/O callback, the queue is drained right
+   * away instead of paying another turn of the event loop.
+   */
+  resume(runnable: Runnable): void {
+    this.push(runnable)
+    if (!this.active && Fiber.getCurrent() === undefined) this.slice()
+  }
+
+  /** Whether the running actor may go on although its `turn` is used up: only while time remains in it. */
+  mayContinue(handled: number): boolean {
+    return handled < this.limits.turnMessages && this.nowMillis() - this.turnStart < CHECK_MILLIS
+  }
+
+  private schedule(): void {
+    this.scheduled = true
+    this.scheduler.scheduleTask(this.scheduledSlice, 0)
+  }
+
+  private readonly scheduledSlice = (): void => {
+    this.scheduled = false
+    this.slice()
+  }
+
+  private slice(): void {
+    if (this.active) return
+    this.active = true
+    let left = this.limits.sliceMessages
+    let sinceCheck = 0
+    this.turnStart = this.nowMillis()
+    const end = this.turnStart + this.limits.sliceMillis
+    try {
+      while (this.head !== this.tail && left > 0) {
+        const index = this.head++ & this.mask
+        const runnable = this.queue[index]!
+        this.queue[index] = undefined
+        const used = runnable.run() + this.inlined
+        this.inlined = 0
+        left -= used
+        sinceCheck += used
+        if (sinceCheck >= this.turn) {
+          const now = this.nowMillis()
+          this.adapt(sinceCheck, now - this.turnStart)
+          sinceCheck = 0
+          this.turnStart = now
+          if (now >= end) break
+        }
+      }
+    } finally {
+      this.active = false
+      this.endSlice()
+    }
+  }
+
+  /** Messages that fit into one check, at most doubling, so that a slow actor after fast ones costs little. */
+  private adapt(handled: number, millis: number): void {
+    const fit = Math.floor((handled * CHECK_MILLIS) / (millis + 1e-6))
+    this.turn = Math.max(1, Math.min(fit, this.turn * 2, this.limits.turnMessages))
+  }
+
+  private endSlice(): void {
+    if (this.head === this.tail) {
+      this.head = this.tail = 0
+      return
+    }
+    if (this.head > 0x3fffffff) {
+      const size = this.tail - this.head
+      this.head &= this.mask
+      this.tail = this.head + size
+    }
+    if (!this.scheduled) this.schedule()
+  }
+
+  private grow(): void {
+    const old = this.queue
+    const size = this.tail - this.head
+    const queue = new Array<Runnable | undefined>(old.length * 2).fill(undefined)
+    for (let i = 0; i < size; i++) queue[i] = old[(this.head + i) & this.mask]
+    this.queue = queue
+    this.mask = queue.length - 1
+    this.head = 0
+    this.tail = size
+  }
+
+  private nowMillis(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * What waits in a mailbox besides plain tells.
+ *
+ * A plain tell is stored as two words, its message number and its payload, and allocates nothing. Whatever needs more, a
+ * reply, a span, a priority, an id, is an `Envelope`: one object that knows how it is delivered and how it is answered.
+ */
+import type * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
+import type { ExitReason } from "./ExitReason.ts"
+
+/** Priority of a message that names none. @internal */
+export const DEFAULT_PRIORITY = 128
+
+/**
+ * The side of an actor that an envelope sees.
+ *
+ * @internal
+ */
+export interface Receiver {
+  readonly path: string
+  readonly handlers: ReadonlyArray<(payload: unknown) => unknown>
+  /** Asks taken by this incarnation and not answered yet, as an intrusive list. */
+  inflight: Request | undefined
+}
+
+/**
+ * Why a request will never be answered.
+ *
+ * @internal
+ */
+export type Undelivered =
+  | { readonly _tag: "NotRunning"; readonly exit: ExitReason }
+  | { readonly _tag: "Restarting" }
+  | { readonly _tag: "HandlerFailed"; readonly cause: Cause.Cause<unknown> }
+  | { readonly _tag: "MailboxFull"; readonly capacity: number; readonly waited: number | undefined }
+  | { readonly _tag: "Timeout"; readonly after: number }
+  | { readonly _tag: "AskedItself" }
+
+/**
+ * What a sender says about a message besides its payload.
+ *
+ * @internal
+ */
+export interface Marks {
+  readonly priority: number
+  readonly correlationId: string | undefined
+  readonly span: Tracer.AnySpan | undefined
+  readonly sender: string | undefined
+}
+
+/** @internal */
+export class Envelope implements Marks {
+  readonly tag: number
+  readonly payload: unknown
+  id = 0
+  priority = DEFAULT_PRIORITY
+  correlationId: string | undefined = undefined
+  span: Tracer.AnySpan | undefined = undefined
+  sender: string | undefined = undefined
+  /** Monotonic milliseconds at which nobody waits for the outcome any more. */
+  due = Infinity
+
+  constructor(tag: number, payload: unknown) {
+    this.tag = tag
+    this.payload = payload
+  }
+
+  /** Gives the message to the actor; the result is settled by the caller. `undefined`: nothing to do. */
+  deliver(to: Receiver): unknown {
+    return to.handlers[this.tag]!(this.payload)
+  }
+
+  /** The handler's answer; a tell has nobody to give it to. */
+  succeed(_value: unknown): void {}
+
+  /** A failure that the protocol declares as a reply. */
+  fail(_exit: Exit.Exit<never, unknown>): void {}
+
+  /** Nobody will answer. `true` when this told somebody, so that it is no dead letter. */
+  undelivered(_why: Undelivered): boolean {
+    return false
+  }
+}
+
+/**
+ * A message that is answered. Settles once: reply, declared error, or the reason why no reply will come.
+ *
+ * @internal
+ */
+export abstract class Request extends Envelope {
+  target: Receiver | undefined = undefined
+  exit: Exit.Exit<unknown, unknown> | undefined = undefined
+  private before: Request | undefined = undefined
+  private after: Request | undefined = undefined
+
+  /** Called once, when the outcome is known. */
+  protected abstract settled(): void
+  protected abstract undeliveredExit(why: Undelivered): Exit.Exit<never, unknown>
+
+  override deliver(to: Receiver): unknown {
+    if (this.exit !== undefined) return undefined
+    this.link(to)
+    return to.handlers[this.tag]!(this.payload)
+  }
+
+  override succeed(value: unknown): void {
+    if (this.exit === undefined) this.settle(Exit.succeed(value))
+  }
+
+  override fail(exit: Exit.Exit<never, unknown>): void {
+    if (this.exit === undefined) this.settle(exit)
+  }
+
+  override undelivered(why: Undelivered): boolean {
+    if (this.exit === undefined) this.settle(this.undeliveredExit(why))
+    return true
+  }
+
+  settle(exit: Exit.Exit<unknown, unknown>): void {
+    this.exit = exit
+    if (this.target !== undefined) this.unlink()
+    this.settled()
+  }
+
+  private link(to: Receiver): void {
+    this.target = to
+    this.after = to.inflight
+    if (this.after !== undefined) this.after.before = this
+    to.inflight = this
+  }
+
+  /** Leaves the actor that has it: it is answered, or another actor takes it over. */
+  unlink(): void {
+    if (this.before !== undefined) this.before.after = this.after
+    else this.target!.inflight = this.after
+    if (this.after !== undefined) this.after.before = this.before
+    this.before = this.after = this.target = undefined
+  }
+}
+
+/**
+ * Work that the actor does in a turn of its own: a notice, the outcome of something started beside.
+ *
+ * @internal
+ */
+export class Task extends Envelope {
+  private readonly work: () => unknown
+  constructor(work: () => unknown) {
+    super(-1, undefined)
+    this.work = work
+  }
+  override deliver(_to: Receiver): unknown {
+    return this.work()
+  }
+  // Work that was never done is nobody's message.
+  override undelivered(): boolean {
+    return true
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The sending side of an actor: what happens to a message until its turn comes.
+ *
+ * Invariants:
+ * 1. A message is either queued, handed to a waiting sender, told as dropped, or a dead letter with a reason. Never less.
+ * 2. `Queued` if and only if the actor waits in the run queue with something to do.
+ * 3. A mailbox without rules pays one comparison per message.
+ */
+import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type Waiter } from "./admission.ts"
+import type { DeadLetterReason } from "./DeadLetters.ts"
+import type { Runnable } from "./dispatcher.ts"
+import { DEFAULT_PRIORITY, Task, type Undelivered } from "./envelope.ts"
+import * as ExitReason from "./ExitReason.ts"
+import { type Item, Mailbox } from "./mailbox.ts"
+import * as State from "./state.ts"
+import type { System } from "./system.ts"
+
+/**
+ * Whether a message was taken in. `full`: the sender may wait for room; nothing has been recorded.
+ *
+ * @internal
+ */
+export type Verdict = "accepted" | "lost" | "full"
+
+/** @internal */
+export abstract class Inbox implements Runnable {
+  readonly system: System
+  readonly mailbox = new Mailbox()
+  /** Why it ended for good. */
+  exit: ExitReason.ExitReason | undefined = undefined
+  protected state: State.State = State.Down
+  protected control = 0
+  protected admission: Admission | undefined
+  private highWater: number
+
+  abstract readonly path: string
+  /** Names of the messages, by number. */
+  protected abstract readonly tags: ReadonlyArray<string>
+  abstract run(): number
+
+  constructor(system: System, options: MailboxOptions | undefined) {
+    this.system = system
+    this.admission = options === undefined ? undefined : new Admission(options)
+    this.highWater = this.admission === undefined ? DEFAULT_HIGH_WATER : this.admission.highWater
+    this.applyCeiling()
+  }
+
+  get size(): number {
+    return this.mailbox.size
+  }
+
+  get capacity(): number {
+    return this.admission === undefined ? Infinity : this.admission.capacity
+  }
+
+  get isEnded(): boolean {
+    return this.state === State.Ended
+  }
+
+  /** Puts a message into the mailbox. */
+  offer(item: Item, payload: unknown): Verdict {
+    const mailbox = this.mailbox
+    if (mailbox.tail - mailbox.head >= mailbox.limit) return this.offerSlow(item, payload)
+    if (typeof item !== "number" && item.priority !== DEFAULT_PRIORITY) return this.offerSlow(item, payload)
+    mailbox.push(item, payload)
+    if (this.state === State.Idle) this.wake()
+    return "accepted"
+  }
+
+  /** As `offer`, where nobody can wait: a full mailbox makes it a dead letter. */
+  offerNow(item: Item, payload: unknown): boolean {
+    const verdict = this.offer(item, payload)
+    if (verdict === "full") this.lose(item, payload, this.fullReason())
+    return verdict === "accepted"
+  }
+
+  /** Work for a turn of its own, in order behind what is queued, whatever the bounds say. */
+  post(work: () => unknown): void {
+    if (this.state === State.Ended) return
+    this.mailbox.insert(new Task(work), undefined, DEFAULT_PRIORITY)
+    if (this.state === State.Idle) this.wake()
+  }
+
+  /** Waits for room in a full mailbox. Returns how to stop waiting. */
+  waitForRoom(waiter: Waiter): () => void {
+    const waiters = this.admission!.waiters
+    waiters.add(waiter)
+    return () => waiters.delete(waiter)
+  }
+
+  fullReason(): DeadLetterReason {
+    return { _tag: "MailboxFull", capacity: this.capacity }
+  }
+
+  /** Records a message that nobody will handle; a request is told why instead. */
+  lose(item: Item, payload: unknown, reason: DeadLetterReason): "lost" {
+    if (typeof item !== "number" && item.undelivered(undeliveredBecause(reason))) return "lost"
+    const message = this.describe(item, payload)
+    const sender = typeof item === "number" ? undefined : item.sender
+    this.system.deadLetter(this.path, message.tag, message.payload, sender, reason)
+    return "lost"
+  }
+
+  /** A message as people and rules see it. */
+  describe(item: Item, payload: unknown): { readonly tag: string; readonly payload: unknown } {
+    if (typeof item === "number") return { tag: this.tags[item] ?? "", payload }
+    return { tag: this.tags[item.tag] ?? "", payload: item.payload }
+  }
+
+  protected wake(): void {
+    this.state = State.Queued
+    this.system.dispatcher.push(this)
+  }
+
+  /** Takes everything that is queued or waits for room, in order. */
+  protected loseAll(reason: DeadLetterReason): void {
+    const mailbox = this.mailbox
+    while (mailbox.next()) this.lose(mailbox.item, mailbox.payload, reason)
+    mailbox.rewind()
+    const waiters = this.admission?.waiters
+    if (waiters === undefined || waiters.size === 0) return
+    const waiting = [...waiters]
+    waiters.clear()
+    for (const waiter of waiting) {
+      this.lose(waiter.item, waiter.payload, reason)
+      waiter.settled(false)
+    }
+  }
+
+  /** Nothing passes without being looked at. */
+  protected closeDoor(): void {
+    this.mailbox.setCeiling(0)
+  }
+
+  protected openDoor(): void {
+    this.applyCeiling()
+  }
+
+  /** The mailbox has run empty. */
+  protected emptied(): void {
+    this.mailbox.rewind()
+    const configured = this.admission === undefined ? DEFAULT_HIGH_WATER : this.admission.highWater
+    if (this.highWater === configured) return
+    this.highWater = configured
+    this.applyCeiling()
+  }
+
+  /** A message leaves a mailbox with rules: senders that wait for room get it. */
+  protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
+    admission.taken(this.describe(item, payload))
+    for (const waiter of admission.waiters) {
+      if (admission.isFull(this.size, this.describe(waiter.item, waiter.payload))) return
+      admission.waiters.delete(waiter)
+      const accepted = this.offer(waiter.item, waiter.payload) === "accepted"
+      this.system.dispatcher.push({ run: () => (waiter.settled(accepted), 1) })
+    }
+  }
+
+  private offerSlow(item: Item, payload: unknown): Verdict {
+    if (this.state === State.Ended) return this.lose(item, payload, { _tag: "NotRunning", exit: this.exit! })
+    if ((this.control & State.DrainRequested) !== 0) return this.lose(item, payload, { _tag: "Draining" })
+    const admission = this.admission
+    if (admission === undefined) return this.accept(item, payload, typeof item === "number" ? DEFAULT_PRIORITY : item.priority)
+    const message = this.describe(item, payload)
+    if (this.state <= State.Starting && this.size >= admission.whileRestarting) {
+      return this.dropped(item, payload, "restarting")
+    }
+    while (admission.isFull(this.size, message)) {
+      if (admission.overflow === "suspend") return "full"
+      if (admission.overflow === "drop-newest") return this.dropped(item, payload, "drop-newest")
+      if (admission.overflow === "reject") return this.lose(item, payload, this.fullReason())
+      this.dropOldest(admission)
+    }
+    admission.added(message)
+    return this.accept(item, payload, admission.priority(item, message))
+  }
+
+  private dropOldest(admission: Admission): void {
+    const mailbox = this.mailbox
+    mailbox.shiftOldest()
+    admission.taken(this.describe(mailbox.item, mailbox.payload))
+    this.dropped(mailbox.item, mailbox.payload, "drop-oldest")
+    mailbox.release()
+  }
+
+  private accept(item: Item, payload: unknown, priority: number): Verdict {
+    const mailbox = this.mailbox
+    mailbox.insert(item, payload, priority)
+    if (mailbox.size >= this.highWater) {
+      if (this.system.observed) this.system.emit({ _tag: "MailboxHighWater", path: this.path, size: mailbox.size })
+      this.highWater *= 2
+      this.applyCeiling()
+    }
+    if (this.state === State.Idle) this.wake()
+    return "accepted"
+  }
+
+  private dropped(item: Item, payload: unknown, reason: "drop-newest" | "drop-oldest" | "restarting"): "lost" {
+    if (typeof item !== "number") {
+      item.undelivered(
+        reason === "restarting"
+          ? { _tag: "Restarting" }
+          : { _tag: "MailboxFull", capacity: this.capacity, waited: undefined }
+      )
+    }
+    if (this.system.observed) {
+      this.system.emit({ _tag: "MessageDropped", path: this.path, ...this.describe(item, payload), reason })
+    }
+    return "lost"
+  }
+
+  private applyCeiling(): void {
+    const admission = this.admission
+    const messages = admission === undefined ? this.highWater - 1 : Math.min(this.highWater - 1, admission.capacity)
+    this.mailbox.setCeiling(admission !== undefined && admission.looksAtEach ? 0 : messages * 2)
+  }
+}
+
+const undeliveredBecause = (reason: DeadLetterReason): Undelivered => {
+  switch (reason._tag) {
+    case "NotRunning":
+      return reason
+    case "MailboxFull":
+      return { _tag: "MailboxFull", capacity: reason.capacity, waited: undefined }
+    case "Draining":
+      return { _tag: "NotRunning", exit: ExitReason.Normal }
+    case "Restarted":
+      return { _tag: "Restarting" }
+  }
+}

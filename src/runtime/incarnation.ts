@@ -1,0 +1,202 @@
+/**
+ * One run of an actor: the Scope that owns what it acquires, the context its effects run in, and its orderly end.
+ *
+ * Invariants:
+ * 1. Scope and context are made when the first effect needs them; an actor whose handlers are plain code has neither.
+ * 2. What belongs to one incarnation never reaches the next: its fiber's exit is ignored once it has ended.
+ * 3. `end` runs hooks, then finalizers in reverse order, exactly once, and only after its running handler is over.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import { Envelope } from "./envelope.ts"
+import * as ExitReason from "./ExitReason.ts"
+import type { Item } from "./mailbox.ts"
+import type { System } from "./system.ts"
+
+/**
+ * What an incarnation sees of the actor it is a run of.
+ *
+ * @internal
+ */
+export interface Host {
+  readonly system: System
+  readonly path: string
+  /** The services of the actor's spec: never those of whoever sent a message. */
+  readonly context: Context.Context<never>
+}
+
+/**
+ * What a handler is doing: which message, for which incarnation.
+ *
+ * @internal
+ */
+export class Turn {
+  readonly incarnation: Incarnation
+  /** Handled beside others, so that asking oneself is no deadlock. */
+  readonly beside: boolean
+  item: Item
+  payload: unknown
+
+  constructor(incarnation: Incarnation, beside: boolean, item: Item, payload: unknown) {
+    this.incarnation = incarnation
+    this.beside = beside
+    this.item = item
+    this.payload = payload
+  }
+
+  /** The envelope of the message; a plain tell gets one when somebody asks for it. */
+  envelope(): Envelope {
+    if (this.item instanceof Envelope) {
+      if (this.item.id === 0) this.item.id = this.incarnation.host.system.nextId()
+      return this.item
+    }
+    const envelope = new Envelope(this.item, this.payload)
+    envelope.id = this.incarnation.host.system.nextId()
+    this.item = envelope
+    return envelope
+  }
+}
+
+/**
+ * Inside a behavior: the actor it belongs to and the message it handles. Provided to every handler and init; it never
+ * shows in their requirements.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class ActorContext extends Context.Service<ActorContext, Turn>()("effect-otp/ActorContext") {}
+
+/**
+ * An ask that this incarnation waits for.
+ *
+ * @internal
+ */
+export interface Outgoing {
+  /** Whether the actor asked is between two incarnations. */
+  readonly waitsForRestart: boolean
+  giveUp(): void
+}
+
+type Hook = (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown>
+
+/** @internal */
+export class Incarnation {
+  readonly host: Host
+  readonly number: number
+  readonly turn: Turn
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** It has been told to stop once its message is handled. */
+  stopping = false
+  private asking: Set<Outgoing> | undefined = undefined
+  private scopeOrNone: Scope.Closeable | undefined = undefined
+  private contextOrNone: Context.Context<never> | undefined = undefined
+  private runner: (<A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>) | undefined = undefined
+  private endListeners: Set<(reason: ExitReason.ExitReason) => void> | undefined = undefined
+  private restartHooks: Array<Hook> | undefined = undefined
+  private stopHooks: Array<Hook> | undefined = undefined
+
+  constructor(host: Host, number: number) {
+    this.host = host
+    this.number = number
+    this.turn = new Turn(this, false, 0, undefined)
+  }
+
+  get scope(): Scope.Closeable {
+    return (this.scopeOrNone ??= Scope.makeUnsafe())
+  }
+
+  get context(): Context.Context<never> {
+    return (this.contextOrNone ??= this.contextOf(this.turn))
+  }
+
+  waitsFor(ask: Outgoing): void {
+    ;(this.asking ??= new Set()).add(ask)
+  }
+
+  waitsNoMore(ask: Outgoing): void {
+    this.asking?.delete(ask)
+  }
+
+  /**
+   * It is to stop after the message at hand, whose handler may wait for an actor that cannot come back before this one
+   * has stopped. Such asks are given up, so that stopping never waits for a time limit in vain.
+   */
+  stopsSoon(): void {
+    this.stopping = true
+    if (this.asking !== undefined) for (const ask of [...this.asking]) if (ask.waitsForRestart) ask.giveUp()
+  }
+
+  /** Calls back when it ends, before anything is released. Returns how to stop listening. */
+  onEnd(listener: (reason: ExitReason.ExitReason) => void): () => void {
+    const listeners = (this.endListeners ??= new Set())
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+
+  announceEnd(reason: ExitReason.ExitReason): void {
+    const listeners = this.endListeners
+    this.endListeners = undefined
+    if (listeners !== undefined) for (const listener of listeners) listener(reason)
+  }
+
+  onRestart(hook: Hook): void {
+    ;(this.restartHooks ??= []).push(hook)
+  }
+
+  onStop(hook: Hook): void {
+    ;(this.stopHooks ??= []).push(hook)
+  }
+
+  /** Runs an effect of the message that is being handled. The fiber may have ended when this returns. */
+  run(effect: Effect.Effect<unknown, unknown>, item: Item, payload: unknown): Fiber.Fiber<unknown, unknown> {
+    const turn = this.turn
+    turn.item = item
+    turn.payload = payload
+    if (item instanceof Envelope && item.span !== undefined) {
+      return Effect.runForkWith(Context.add(this.context, Tracer.ParentSpan, item.span))(effect)
+    }
+    return (this.runner ??= Effect.runForkWith(this.context))(effect)
+  }
+
+  /** Runs an effect beside the messages; it is interrupted when the incarnation ends. */
+  runBeside(effect: Effect.Effect<unknown, unknown>, item: Item, payload: unknown): Fiber.Fiber<unknown, unknown> {
+    const context = this.contextOf(new Turn(this, true, item, payload))
+    return Fiber.runIn(Effect.runForkWith(context)(effect), this.scope)
+  }
+
+  /**
+   * Ends it and calls back when everything it held has been released; at once where there is nothing to release.
+   * The exit given to `done` is a failure when a finalizer or a hook failed.
+   */
+  end(reason: ExitReason.ExitReason, restarts: boolean, done: (exit: Exit.Exit<unknown, unknown>) => void): void {
+    const hooks = restarts ? this.restartHooks : this.stopHooks
+    const fiber = this.fiber?.pollUnsafe() === undefined ? this.fiber : undefined
+    if (hooks === undefined && fiber === undefined) {
+      const scope = this.scopeOrNone
+      const closing = scope === undefined ? undefined : Scope.closeUnsafe(scope, ExitReason.toExit(reason))
+      if (closing === undefined) return done(Exit.void)
+      return void this.host.system.runFork(closing).addObserver(done)
+    }
+    this.host.system.runFork(this.ending(reason, hooks ?? [], fiber)).addObserver(done)
+  }
+
+  private ending(
+    reason: ExitReason.ExitReason,
+    hooks: ReadonlyArray<Hook>,
+    fiber: Fiber.Fiber<unknown, unknown> | undefined
+  ): Effect.Effect<unknown, unknown> {
+    const close = Effect.suspend(() => Scope.close(this.scope, ExitReason.toExit(reason)))
+    const run = Effect.forEach(hooks, (hook) => Effect.provideContext(hook(reason), this.context), { discard: true })
+    const orderly = Effect.onExit(run, () => close)
+    return fiber === undefined ? orderly : Effect.andThen(Fiber.await(fiber), orderly)
+  }
+
+  private contextOf(turn: Turn): Context.Context<never> {
+    const context = Context.add(this.host.context, Scope.Scope, this.scope)
+    return Context.add(context, ActorContext, turn) as Context.Context<never>
+  }
+}

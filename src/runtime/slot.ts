@@ -1,0 +1,333 @@
+/**
+ * A slot: the place of an actor, with its mailbox and its name. It outlives the incarnations that run in it, so a ref to
+ * it stays good across restarts. This file is its life; its turns are in `turns.ts`, its sending side in `inbox.ts`.
+ *
+ * Invariants:
+ * 1. The next incarnation begins only when the one before has ended.
+ * 2. The owner decides about a failure from the run queue, never on the stack that failed.
+ * 3. `start` calls back exactly once; after a failed start nothing of it is left.
+ * 4. Once ended, nothing is queued, nobody waits, and every watcher has been told exactly once.
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Exit from "effect/Exit"
+import type { MailboxOptions } from "./admission.ts"
+import { Task, type Undelivered } from "./envelope.ts"
+import * as ExitReason from "./ExitReason.ts"
+import { Incarnation } from "./incarnation.ts"
+import * as State from "./state.ts"
+import type { System } from "./system.ts"
+import { type CompiledHandler, NO_HANDLERS, type Program, Turns } from "./turns.ts"
+
+/**
+ * Who decides about a slot: a supervisor, or the scope that spawned it.
+ *
+ * @internal
+ */
+export interface Owner {
+  /** The first word after a failure. `restart` and `stop` end the incarnation, which `onEnded` is told. */
+  onFailure(slot: Slot, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop"
+  /** An incarnation has ended. The owner answers with `start` or `finish`, now or later. */
+  onEnded(slot: Slot, reason: ExitReason.ExitReason): void
+}
+
+type Started = (exit: Exit.Exit<void, unknown>) => void
+type Watcher = (reason: ExitReason.ExitReason) => void
+
+/** An incarnation on its way out. */
+interface Ending {
+  readonly reason: ExitReason.ExitReason
+  readonly since: number
+  abandoned: boolean
+  released: boolean
+}
+
+const INIT = new Task(() => undefined)
+
+/** @internal */
+export class Slot extends Turns {
+  /** How many incarnations have been begun. */
+  incarnations = 0
+  program: Program
+  owner: Owner
+  context: Context.Context<never>
+  /** The ref handed out for it. */
+  ref: unknown = undefined
+  private readonly parentPath: string
+  private readonly name: string
+  private started: Started | undefined = undefined
+  private stopReason: ExitReason.ExitReason | undefined = undefined
+  private ending: Ending | undefined = undefined
+  private watchers: Set<Watcher> | undefined = undefined
+  private watched: Map<Slot, () => void> | undefined = undefined
+  private downCallbacks: Array<Watcher> | undefined = undefined
+  private releaseCallbacks: Array<() => void> | undefined = undefined
+
+  constructor(
+    system: System,
+    program: Program,
+    owner: Owner,
+    context: Context.Context<never>,
+    parentPath: string,
+    name: string,
+    options?: MailboxOptions
+  ) {
+    super(system, options)
+    this.program = program
+    this.owner = owner
+    this.context = context
+    this.parentPath = parentPath
+    this.name = name
+  }
+
+  get path(): string {
+    return this.parentPath === "" ? this.name : `${this.parentPath}/${this.name}`
+  }
+
+  protected get tags(): ReadonlyArray<string> {
+    return this.program.tags
+  }
+
+  /** Whether no incarnation is there, now. */
+  get isDown(): boolean {
+    return this.state === State.Down || this.state === State.Ended
+  }
+
+  get isUp(): boolean {
+    return this.state >= State.Starting && this.state <= State.Failing
+  }
+
+  get status(): "starting" | "running" | "restarting" | "stopping" | "stopped" {
+    if (this.state === State.Ended) return "stopped"
+    if (this.state === State.Stopping) return "stopping"
+    if (this.state === State.Starting) return "starting"
+    return this.state === State.Down ? "restarting" : "running"
+  }
+
+  // --- Start ---
+
+  /** Begins an incarnation. Calls back when it is up, or when its start failed and nothing of it is left. */
+  start(started: Started): void {
+    if (this.state === State.Ended) this.reopen()
+    if (this.incarnations > 0) this.leaveBehind()
+    const incarnation = new Incarnation(this, ++this.incarnations)
+    this.incarnation = incarnation
+    this.state = State.Starting
+    this.started = started
+    const init = this.program.init
+    if (Exit.isExit(init)) return this.onInit(incarnation, init as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>)
+    const fiber = incarnation.run(init, INIT, undefined)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>)
+    incarnation.fiber = fiber
+    fiber.addObserver((exit) => this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>))
+    if ((this.control & (State.KillRequested | State.StopRequested)) !== 0) fiber.interruptUnsafe()
+  }
+
+  private onInit(incarnation: Incarnation, exit: Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>): void {
+    if (incarnation !== this.incarnation) return
+    incarnation.fiber = undefined
+    if (exit._tag === "Failure") {
+      const reason = this.stopReason ?? ExitReason.Failed(exit.cause)
+      return this.endIncarnation(reason, false)
+    }
+    this.handlers = exit.value
+    if (this.system.observed) {
+      this.system.emit({ _tag: "ActorStarted", path: this.path, incarnation: incarnation.number })
+    }
+    const started = this.started!
+    this.started = undefined
+    this.state = State.Running
+    if (this.control === 0 || this.obey()) this.endTurn()
+    started(Exit.void)
+  }
+
+  /** What the incarnation before has left: requests it never answered, and the queue where a restart discards it. */
+  private leaveBehind(): void {
+    this.failInflight({ _tag: "Restarting" })
+    if (this.admission?.discardOnRestart === true) this.loseAll({ _tag: "Restarted" })
+  }
+
+  private reopen(): void {
+    this.exit = undefined
+    this.openDoor()
+  }
+
+  // --- Stop ---
+
+  /** Ends after the message that is being handled; queued ones are left over. */
+  stop(reason: ExitReason.ExitReason): void {
+    if (this.state === State.Down || this.state >= State.Stopping || (this.control & State.StopRequested) !== 0) return
+    this.stopReason = reason
+    this.control |= State.StopRequested
+    if (this.state === State.Idle || this.state === State.Queued) this.endIncarnation(reason, false)
+    else if (this.state === State.Starting || this.program.stopInterrupts === true) {
+      this.incarnation!.fiber?.interruptUnsafe()
+    } else this.incarnation!.stopsSoon()
+  }
+
+  /** Finishes what is queued, takes nothing new, then ends normally. */
+  drain(): void {
+    if (this.state >= State.Stopping) return
+    this.control |= State.DrainRequested
+    this.closeDoor()
+    if (this.state === State.Idle) this.endIncarnation(ExitReason.Normal, false)
+  }
+
+  /** Ends now: interrupts the handler and does not wait for what it holds. */
+  kill(): void {
+    if (this.state === State.Down || this.state === State.Ended) return
+    // Code cannot be stopped while it is on the stack; it ends right after.
+    if (this.state === State.Running) this.control |= State.KillRequested
+    else if (this.state === State.Stopping) this.abandon()
+    else this.endIncarnation(ExitReason.Killed, true)
+  }
+
+  /** Whether nothing of a killed incarnation is held any more. */
+  get isReleased(): boolean {
+    return this.ending === undefined || this.ending.released
+  }
+
+  /** Calls back once nothing of killed incarnations is held any more. */
+  whenReleased(callback: () => void): void {
+    if (this.isReleased) callback()
+    else (this.releaseCallbacks ??= []).push(callback)
+  }
+
+  protected stopRequested(): void {
+    this.endIncarnation(this.stopReason!, false)
+  }
+
+  protected drained(): void {
+    this.endIncarnation(ExitReason.Normal, false)
+  }
+
+  /** The owner hears of a failure in a turn of the run queue. */
+  protected failed(cause: Cause.Cause<unknown>): void {
+    const incarnation = this.incarnation
+    this.system.dispatcher.push({
+      run: () => {
+        if (incarnation === this.incarnation && this.state === State.Failing) this.decide(cause)
+        return 1
+      }
+    })
+  }
+
+  private decide(cause: Cause.Cause<unknown>): void {
+    if ((this.control & State.StopRequested) !== 0) return this.stopRequested()
+    if (Cause.hasInterruptsOnly(cause)) return this.endIncarnation(ExitReason.Interrupted, false)
+    const directive = this.owner.onFailure(this, cause)
+    if (directive !== "resume") return this.endIncarnation(ExitReason.Failed(cause), directive === "restart")
+    this.state = State.Running
+    if (this.control === 0 || this.obey()) this.endTurn()
+  }
+
+  protected endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void {
+    const incarnation = this.incarnation!
+    this.state = State.Stopping
+    this.control &= State.DrainRequested
+    this.stopReason = undefined
+    this.incarnation = undefined
+    this.handlers = NO_HANDLERS
+    this.continuations = undefined
+    incarnation.announceEnd(reason)
+    const killed = reason._tag === "Killed"
+    if (killed) incarnation.fiber?.interruptUnsafe()
+    const ending: Ending = { reason, since: this.system.timers.now(), abandoned: false, released: false }
+    this.ending = ending
+    incarnation.end(reason, restarts, (exit) => this.onReleased(ending, exit))
+    if (killed && !ending.released) this.abandon()
+  }
+
+  /** Stops waiting for an incarnation to release what it holds: it goes on as a zombie. */
+  private abandon(): void {
+    const ending = this.ending!
+    ending.abandoned = true
+    this.system.zombies.set(ending, { path: this.path, since: ending.since })
+    if (this.system.observed) this.system.emit({ _tag: "ZombieLeft", path: this.path, since: ending.since })
+    this.ended(ExitReason.Killed)
+  }
+
+  private onReleased(ending: Ending, exit: Exit.Exit<unknown, unknown>): void {
+    ending.released = true
+    let reason = ending.reason
+    if (Exit.isFailure(exit)) {
+      if (this.system.observed) this.system.emit({ _tag: "FinalizerFailed", path: this.path, cause: exit.cause })
+      if (reason._tag !== "Failed") reason = ExitReason.Failed(exit.cause)
+    }
+    if (ending.abandoned) return this.zombieReleased(ending)
+    this.ended(reason)
+  }
+
+  private zombieReleased(ending: Ending): void {
+    this.system.zombies.delete(ending)
+    const after = this.system.timers.now() - ending.since
+    if (this.system.observed) this.system.emit({ _tag: "ZombieReleased", path: this.path, after })
+    const callbacks = this.releaseCallbacks
+    this.releaseCallbacks = undefined
+    if (callbacks !== undefined) for (const callback of callbacks) callback()
+  }
+
+  private ended(reason: ExitReason.ExitReason): void {
+    this.state = State.Down
+    const started = this.started
+    const downCallbacks = this.downCallbacks
+    this.downCallbacks = undefined
+    this.started = undefined
+    if (started === undefined) this.owner.onEnded(this, reason)
+    else started(reason._tag === "Failed" ? Exit.failCause(reason.cause) : Exit.interrupt())
+    if (downCallbacks !== undefined) for (const callback of downCallbacks) callback(reason)
+  }
+
+  /** Calls back when the present incarnation has ended, whatever comes after it; at once when there is none. */
+  onceDown(callback: Watcher): void {
+    if (this.state === State.Ended) callback(this.exit!)
+    else if (this.state === State.Down) callback(ExitReason.Shutdown())
+    else (this.downCallbacks ??= []).push(callback)
+  }
+
+  /** Ends for good: leftovers become dead letters, waiting askers and watchers are told. Only while down. */
+  finish(reason: ExitReason.ExitReason): void {
+    if (this.state === State.Ended) return
+    this.exit = reason
+    this.state = State.Ended
+    this.control = 0
+    this.closeDoor()
+    this.failInflight({ _tag: "NotRunning", exit: reason })
+    this.loseAll({ _tag: "NotRunning", exit: reason })
+    if (this.watched !== undefined) for (const unwatch of this.watched.values()) unwatch()
+    this.watched = undefined
+    if (this.system.observed) this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
+    const watchers = this.watchers
+    this.watchers = undefined
+    if (watchers !== undefined) for (const watcher of watchers) watcher(reason)
+  }
+
+  private failInflight(why: Undelivered): void {
+    while (this.inflight !== undefined) this.inflight.undelivered(why)
+  }
+
+  // --- Watching ---
+
+  /** Tells once when it ends for good, at once when it has. Returns how to stop watching. */
+  watch(watcher: Watcher): () => void {
+    if (this.state === State.Ended) {
+      watcher(this.exit!)
+      return () => undefined
+    }
+    const watchers = (this.watchers ??= new Set())
+    watchers.add(watcher)
+    return () => watchers.delete(watcher)
+  }
+
+  /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */
+  rememberWatch(target: Slot, unwatch: () => void): void {
+    const watched = (this.watched ??= new Map())
+    watched.get(target)?.()
+    watched.set(target, unwatch)
+  }
+
+  forgetWatch(target: Slot, unwatch: () => void): void {
+    if (this.watched?.get(target) === unwatch) this.watched.delete(target)
+  }
+}

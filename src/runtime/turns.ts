@@ -1,0 +1,241 @@
+/**
+ * The turns of an actor: one message at a time, settled in place where no fiber is needed.
+ *
+ * Invariants:
+ * 1. At most one message is handled at a time, apart from those handled beside on purpose.
+ * 2. A fiber exists only while an effect of a message runs; `undefined`, plain values, exits and the engine's own effects
+ *    need none.
+ * 3. Control goes before messages: kill, stop, then what was to be continued.
+ */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { type Receiver, type Request, Task } from "./envelope.ts"
+import { Inbox } from "./inbox.ts"
+import type { Incarnation } from "./incarnation.ts"
+import type { Item } from "./mailbox.ts"
+import * as State from "./state.ts"
+import type * as ExitReason from "./ExitReason.ts"
+
+/** A handler as the engine calls it. @internal */
+export type CompiledHandler = (payload: unknown) => unknown
+
+/** @internal */
+export const NO_HANDLERS: ReadonlyArray<CompiledHandler> = []
+
+/**
+ * What a slot runs: how an incarnation is made, and what its messages are called.
+ *
+ * @internal
+ */
+export interface Program {
+  readonly tags: ReadonlyArray<string>
+  /** Makes the handlers, one per tag, in order. Run anew for each incarnation. */
+  readonly init: Effect.Effect<ReadonlyArray<CompiledHandler>, unknown>
+  /** Whether the protocol declares this failure of this message as a reply. */
+  declares(tag: number, error: unknown): boolean
+  /** A stop interrupts the message at hand instead of waiting for it. */
+  readonly stopInterrupts?: boolean
+}
+
+/**
+ * The engine's own effects carry a method under this key: a handler that returns one has it performed in place, without
+ * a fiber. It answers whether that was possible.
+ *
+ * @internal
+ */
+export const InPlace = "~effect-otp/InPlace"
+
+/** @internal */
+export interface Performable {
+  [InPlace](actor: Turns, item: Item, payload: unknown): boolean
+}
+
+/** @internal */
+export abstract class Turns extends Inbox implements Receiver {
+  handlers: ReadonlyArray<CompiledHandler> = NO_HANDLERS
+  inflight: Request | undefined = undefined
+  incarnation: Incarnation | undefined = undefined
+  protected continuations: Array<() => unknown> | undefined = undefined
+
+  abstract readonly program: Program
+  protected abstract failed(cause: Cause.Cause<unknown>): void
+  protected abstract stopRequested(): void
+  protected abstract drained(): void
+  protected abstract endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void
+  abstract kill(): void
+
+  /** One turn: messages until none is left, one needs a fiber, or others must get theirs. */
+  run(): number {
+    if (this.state !== State.Queued) return 0
+    this.state = State.Running
+    const dispatcher = this.system.dispatcher
+    const mailbox = this.mailbox
+    let limit = dispatcher.turn
+    let handled = 0
+    while (true) {
+      if (this.control !== 0 && !this.obey()) return handled + 1
+      if (!mailbox.next()) break
+      handled++
+      if (!this.handle(mailbox.item, mailbox.payload) || this.state !== State.Running) return handled
+      if (handled === limit) {
+        if (!dispatcher.mayContinue(handled)) break
+        limit += dispatcher.turn
+      }
+    }
+    this.endTurn()
+    return handled
+  }
+
+  /** Whether an ask may be handled on the asker's stack: idle, so nothing it could overtake. */
+  get takesHandOff(): boolean {
+    return this.state === State.Idle && this.control === 0 && this.admission === undefined && this.system.mayHandOff()
+  }
+
+  /** Handles an ask on the asker's stack. */
+  handOff(request: Request): void {
+    this.state = State.Running
+    this.system.dispatcher.inlined++
+    this.system.handoffs++
+    const settled = this.handle(request, undefined)
+    this.system.handoffs--
+    if (settled && (this.control === 0 || this.obey())) this.endTurn()
+  }
+
+  /** Work for the very next turn, before anything queued. */
+  continueWith(work: () => unknown): void {
+    if (this.state >= State.Failing) return
+    ;(this.continuations ??= []).push(work)
+    this.control |= State.ContinueRequested
+    if (this.state === State.Idle) this.wake()
+  }
+
+  /** Something of this incarnation failed beside its messages. */
+  failBeside(incarnation: Incarnation, cause: Cause.Cause<unknown>, item: Item, payload: unknown): void {
+    if (incarnation !== this.incarnation || this.state >= State.Failing) return
+    const fiber = incarnation.fiber
+    incarnation.fiber = undefined
+    this.fail(cause, item, payload)
+    fiber?.interruptUnsafe()
+  }
+
+  /** The protocol's own errors are replies, and only looked for when something failed. */
+  isDeclared(cause: Cause.Cause<unknown>, item: Item): boolean {
+    const reason = cause.reasons.length === 1 ? cause.reasons[0]! : undefined
+    if (reason === undefined || reason._tag !== "Fail") return false
+    const tag = typeof item === "number" ? item : item.tag
+    return tag >= 0 && this.program.declares(tag, reason.error)
+  }
+
+  /** `true`: settled, the next message may come. `false`: it waits for a fiber, failed, or is over. */
+  private handle(item: Item, payload: unknown): boolean {
+    if (this.admission !== undefined) this.admitWaiters(this.admission, item, payload)
+    let result: unknown
+    try {
+      if (typeof item === "number") {
+        const handler = this.handlers[item]!
+        result = handler(payload)
+        if (result === undefined) return true
+      } else result = item.deliver(this)
+    } catch (defect) {
+      return this.settle(Exit.die(defect), item, payload)
+    }
+    if (typeof result === "object" && result !== null) return this.settleObject(result, item, payload)
+    if (typeof item !== "number") item.succeed(result)
+    return true
+  }
+
+  private settleObject(result: object, item: Item, payload: unknown): boolean {
+    if (InPlace in result) {
+      if ((result as Performable)[InPlace](this, item, payload)) return true
+    } else if (Exit.isExit(result)) return this.settle(result, item, payload)
+    else if (isGenerator(result)) return this.runEffect(Effect.gen(() => result), item, payload)
+    if (Effect.isEffect(result)) return this.runEffect(result as Effect.Effect<unknown, unknown>, item, payload)
+    if (typeof item !== "number") item.succeed(result)
+    return true
+  }
+
+  private runEffect(effect: Effect.Effect<unknown, unknown>, item: Item, payload: unknown): boolean {
+    const incarnation = this.incarnation!
+    const fiber = incarnation.run(effect, item, payload)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return this.settle(exit, incarnation.turn.item, payload)
+    this.state = State.Suspended
+    incarnation.fiber = fiber
+    fiber.addObserver((exit) => this.onFiberExit(incarnation, fiber, exit))
+    if ((this.control & State.KillRequested) !== 0) this.kill()
+    return false
+  }
+
+  private onFiberExit(incarnation: Incarnation, fiber: object, exit: Exit.Exit<unknown, unknown>): void {
+    if (incarnation !== this.incarnation || incarnation.fiber !== fiber) return
+    incarnation.fiber = undefined
+    this.state = State.Running
+    const turn = incarnation.turn
+    if (!this.settle(exit, turn.item, turn.payload)) return
+    if (this.control !== 0 && !this.obey()) return
+    this.endTurn()
+  }
+
+  private settle(exit: Exit.Exit<unknown, unknown>, item: Item, payload: unknown): boolean {
+    if (exit._tag === "Success") {
+      if (typeof item !== "number") item.succeed(exit.value)
+      return true
+    }
+    if (this.isDeclared(exit.cause, item)) {
+      if (typeof item !== "number") item.fail(exit as Exit.Exit<never, unknown>)
+      return true
+    }
+    this.fail(exit.cause, item, payload)
+    return false
+  }
+
+  private fail(cause: Cause.Cause<unknown>, item: Item, payload: unknown): void {
+    this.state = State.Failing
+    if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
+    if (this.system.observed) {
+      const { tag } = this.describe(item, payload)
+      this.system.emit({ _tag: "ActorFailed", path: this.path, cause, message: tag === "" ? undefined : tag })
+    }
+    this.failed(cause)
+  }
+
+  /** The turn is over: next in line again, or idle. */
+  protected endTurn(): void {
+    if (this.state !== State.Running) return
+    const mailbox = this.mailbox
+    if (mailbox.size > 0 || (this.control & State.ContinueRequested) !== 0) {
+      mailbox.rebase()
+      this.state = State.Queued
+      return this.system.dispatcher.resume(this)
+    }
+    this.emptied()
+    this.state = State.Idle
+    if ((this.control & State.DrainRequested) !== 0) this.drained()
+  }
+
+  /** Does what it was told to do before its next message. `false`: the turn is over. */
+  protected obey(): boolean {
+    if ((this.control & State.KillRequested) !== 0) {
+      this.endIncarnation(KILLED, true)
+      return false
+    }
+    if ((this.control & State.StopRequested) !== 0) {
+      this.stopRequested()
+      return false
+    }
+    const continuations = this.continuations
+    if (continuations === undefined) return true
+    const next = continuations.shift()!
+    if (continuations.length === 0) {
+      this.continuations = undefined
+      this.control &= ~State.ContinueRequested
+    }
+    return this.handle(new Task(next), undefined) && this.state === State.Running
+  }
+}
+
+const KILLED: ExitReason.ExitReason = { _tag: "Killed" }
+
+const isGenerator = (value: object): value is Generator<Effect.Effect<unknown, unknown>, unknown, never> =>
+  Symbol.iterator in value && "next" in value && typeof value.next === "function" && !Effect.isEffect(value)

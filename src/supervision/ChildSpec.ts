@@ -1,0 +1,212 @@
+/**
+ * What to start and how to keep it alive: a value. Actors, plain effects, layers and whole supervisors are child specs
+ * alike, so trees are built from one kind of thing.
+ */
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as LogLevel from "effect/LogLevel"
+import type * as Schedule from "effect/Schedule"
+import { type Behavior, implOf, isBehavior } from "../actor/Behavior.ts"
+import { type Backoff, isBackoff, make as makeBackoff } from "./Backoff.ts"
+import type { AnyOnFailure, OnFailure } from "./Directive.ts"
+import { defaultIntensity, type Intensity } from "./Intensity.ts"
+import type { Restart } from "./Restart.ts"
+import type { Strategy } from "./Strategy.ts"
+
+/**
+ * What to start and how. `Out` are the services it makes reachable, `E` what it can fail with, `R` what it needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ChildSpec<out Out, out E, out R> {
+  readonly id: string
+  readonly kind: "actor" | "supervisor" | "effect" | "service"
+  readonly "~Out": () => Out
+  readonly "~E": () => E
+  readonly "~R": () => R
+}
+
+/**
+ * Any child spec.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Any extends ChildSpec<unknown, unknown, unknown> {}
+
+/**
+ * How loud a child's failures are reported: at `level`, and at `raisedLevel` from the one after `raisedAfter` failures in
+ * a row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Report {
+  readonly level: LogLevel.Severity
+  readonly raisedLevel: LogLevel.Severity
+  readonly raisedAfter: number
+}
+
+/**
+ * How a child is kept alive. Everything has a default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<E, R = never> {
+  /** Unique among its siblings. Default: the actor's key. */
+  readonly id?: string
+  /** Default `permanent`. */
+  readonly restart?: Restart
+  /** How long it may take to stop before it is killed; `kill`: no time at all. Default 5 seconds. */
+  readonly shutdown?: Duration.Input | "kill"
+  /** How long its init may take. Default 5 seconds; `Duration.infinity` waits for ever. */
+  readonly startTimeout?: Duration.Input
+  /** What a failure means, by tag or by function. Default: restart. */
+  readonly onFailure?: OnFailure<E>
+  /** How long to wait before each restart. Default: not at all. */
+  readonly backoff?: Schedule.Schedule<unknown, E> | Backoff<E>
+  /** Asked before each start: `false` leaves it out, which counts as a successful start. */
+  readonly when?: Effect.Effect<boolean, never, R>
+  /** How failures are logged. Default: `Warn`, from the fourth in a row on `Error`. */
+  readonly report?: Partial<Report>
+}
+
+/**
+ * How a supervisor looks after its children, and is itself looked after by its parent. It has all the time it needs to
+ * stop: a limit could cut its subtree off in the middle.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SupervisorOptions<C extends ReadonlyArray<unknown>> {
+  /** Default `one-for-one`. */
+  readonly strategy?: Strategy
+  /** Default: 1 restart within 5 seconds. */
+  readonly intensity?: Intensity
+  /** What its parent does when it ends. Default `permanent`. */
+  readonly restart?: Restart
+  /** Started in this order, stopped in reverse. */
+  readonly children: C
+}
+
+/**
+ * A spec as the supervisor reads it, with all defaults filled in.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Settings {
+  readonly id: string
+  readonly kind: "actor" | "supervisor" | "effect" | "service"
+  readonly restart: Restart
+  /** Milliseconds, `Infinity` for all the time it needs. */
+  readonly shutdown: number | "kill"
+  /** Milliseconds. */
+  readonly startTimeout: number
+  readonly report: Report
+}
+
+/** What a spec starts. @internal */
+export type Target =
+  | { readonly _tag: "actor"; readonly behavior: Behavior<unknown, void, unknown, unknown> }
+  | { readonly _tag: "effect"; readonly effect: Effect.Effect<unknown, unknown> }
+  | { readonly _tag: "service"; readonly layer: Layer.Layer<unknown, unknown> }
+  | {
+    readonly _tag: "supervisor"
+    readonly strategy: Strategy
+    readonly intensity: Intensity
+    readonly children: ReadonlyArray<SpecImpl>
+  }
+
+/** @internal */
+export interface SpecImpl extends ChildSpec<unknown, unknown, unknown>, Settings {
+  readonly target: Target
+  readonly onFailure: AnyOnFailure | undefined
+  readonly backoff: Backoff<unknown> | undefined
+  readonly when: Effect.Effect<boolean> | undefined
+}
+
+const defaultReport: Report = { level: "Warn", raisedLevel: "Error", raisedAfter: 3 }
+
+const SHUTDOWN: Duration.Input = "5 seconds"
+const START_TIMEOUT: Duration.Input = "5 seconds"
+
+const build = (
+  id: string,
+  target: Target,
+  options: Options<never, unknown>,
+  shutdown: Duration.Input | "kill",
+  startTimeout: Duration.Input
+): SpecImpl => ({
+  id,
+  kind: target._tag,
+  target,
+  restart: options.restart ?? "permanent",
+  shutdown: shutdown === "kill" ? "kill" : toMillis(shutdown),
+  startTimeout: toMillis(startTimeout),
+  report: { ...defaultReport, ...options.report },
+  onFailure: options.onFailure as AnyOnFailure | undefined,
+  backoff: options.backoff === undefined
+    ? undefined
+    : isBackoff(options.backoff)
+    ? (options.backoff as unknown as Backoff<unknown>)
+    : (makeBackoff(options.backoff) as Backoff<unknown>),
+  when: options.when as Effect.Effect<boolean> | undefined
+} as unknown as SpecImpl)
+
+/** Limits that are no durations stay visible, as NaN, for `validate` to refuse. */
+const toMillis = (input: Duration.Input): number => {
+  if (typeof input === "number") return input
+  const parsed = Duration.fromInput(input)
+  return parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
+}
+
+/** @internal */
+export const ofBehavior = (behavior: Behavior<unknown, void, unknown, unknown>, options: Options<never, unknown>) =>
+  build(
+    options.id ?? implOf(behavior as never).name,
+    { _tag: "actor", behavior },
+    options,
+    options.shutdown ?? SHUTDOWN,
+    options.startTimeout ?? START_TIMEOUT
+  )
+
+/** @internal */
+export const ofEffect = (id: string, effect: Effect.Effect<unknown, unknown>, options: Options<never, unknown>) =>
+  build(id, { _tag: "effect", effect }, options, options.shutdown ?? SHUTDOWN, options.startTimeout ?? START_TIMEOUT)
+
+/** @internal */
+export const ofLayer = (id: string, layer: Layer.Layer<unknown, unknown>, options: Options<never, unknown>) =>
+  build(id, { _tag: "service", layer }, options, options.shutdown ?? SHUTDOWN, options.startTimeout ?? START_TIMEOUT)
+
+/** @internal */
+export const ofSupervisor = (id: string, options: SupervisorOptions<ReadonlyArray<unknown>>): SpecImpl =>
+  build(
+    id,
+    {
+      _tag: "supervisor",
+      strategy: options.strategy ?? "one-for-one",
+      intensity: options.intensity ?? defaultIntensity,
+      children: (options.children ?? []).map(toSpec)
+    },
+    options.restart === undefined ? {} : { restart: options.restart },
+    Duration.infinity,
+    Duration.infinity
+  )
+
+/** A behavior alone is a child with all defaults. @internal */
+export const toSpec = (child: unknown): SpecImpl =>
+  isBehavior(child) ? ofBehavior(child as never, {}) : (child as SpecImpl)
+
+/** What can be read of a spec. @internal */
+export const settingsOf = (spec: SpecImpl): Settings => ({
+  id: spec.id,
+  kind: spec.kind,
+  restart: spec.restart,
+  shutdown: spec.shutdown,
+  startTimeout: spec.startTimeout,
+  report: spec.report
+})

@@ -1,0 +1,282 @@
+/**
+ * The handle of a running supervisor: what its children do, read without blocking, and the calls that manage them
+ * (rules R37 to R39).
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type { Behavior } from "../actor/Behavior.ts"
+import type { Status } from "../actor/ActorRef.ts"
+import { stopSlot } from "../actor/stopping.ts"
+import { Envelope } from "../runtime/envelope.ts"
+import * as ExitReason from "../runtime/ExitReason.ts"
+import { type Child, type ChildState } from "./child.ts"
+import { type ChildSpec, type Settings, settingsOf, toSpec } from "./ChildSpec.ts"
+import { ChildConflict, ChildNotFound, InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
+import type { SupervisorNode } from "./node.ts"
+import { problemOf } from "./validate.ts"
+
+/**
+ * A child as it is now. Times are monotonic milliseconds of the system's Clock.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ChildStatus {
+  readonly id: string
+  readonly path: string
+  readonly kind: Settings["kind"]
+  readonly restart: Settings["restart"]
+  readonly state: ChildState
+  /** Which run it is in, 1 for the first, 0 before it. */
+  readonly incarnation: number
+  /** How often this supervisor has asked for a restart of it. */
+  readonly restarts: number
+  readonly lastFailure: ExitReason.ExitReason | undefined
+  /** When the attempt it waits for will be made. */
+  readonly nextAttempt: number | undefined
+  /** Messages queued. */
+  readonly queued: number
+  /** The children of a supervisor. */
+  readonly children: ReadonlyArray<ChildStatus>
+}
+
+/**
+ * How many children there are (rule R38): known, running, and by kind.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counts {
+  readonly specs: number
+  readonly active: number
+  readonly supervisors: number
+  readonly workers: number
+}
+
+/**
+ * The handle of a running supervisor whose children provide `Out`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SupervisorRef<in Out> {
+  readonly path: string
+  readonly status: Status
+  /** The refs of its actors and the services of its layers. */
+  readonly services: Context.Context<Out>
+  /** Completes when it has ended for good. */
+  readonly ended: Effect.Effect<ExitReason.ExitReason>
+  /** All children in start order. Never waits. */
+  readonly children: Effect.Effect<ReadonlyArray<ChildStatus>>
+  readonly count: Effect.Effect<Counts>
+  /** Adds a child behind the others and starts it; gives what it provides. After a failed start nothing is kept. */
+  startChild<O, E, R>(
+    spec: ChildSpec<O, E, R> | Behavior<O, void, E, R>
+  ): Effect.Effect<Context.Context<O>, StartFailed<E> | ChildConflict | InvalidSpec | SupervisorNotRunning, R>
+  /** Stops a child and keeps its spec; a temporary one is forgotten. Voids a pending restart. */
+  terminateChild(id: string): Effect.Effect<void, ChildNotFound | SupervisorNotRunning>
+  /** Starts a child that is stopped; gives what it provides. */
+  restartChild(
+    id: string
+  ): Effect.Effect<Context.Context<never>, ChildNotFound | ChildConflict | StartFailed<unknown> | SupervisorNotRunning>
+  /** Forgets a child that is stopped. */
+  deleteChild(id: string): Effect.Effect<void, ChildNotFound | ChildConflict | SupervisorNotRunning>
+  /** The spec of a child with its defaults filled in. */
+  getChild(id: string): Effect.Effect<Settings, ChildNotFound>
+  /** The handle of a supervisor among the children. */
+  supervisor(id: string): Effect.Effect<SupervisorRef<never>, ChildNotFound>
+  /** Stops the children in reverse order, then itself; waits until that is done. */
+  readonly stop: Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning>
+  /** As `stop`, but kills it when the time is up. */
+  stopWithin(limit: Duration.Input): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning | InvalidSpec>
+  /** Ends it and everything below it by force. */
+  readonly kill: Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning>
+}
+
+/** A request in the supervisor's mailbox: done in a turn of its own, refused when there is no turn any more. */
+class Request extends Envelope {
+  private readonly work: () => Effect.Effect<unknown, unknown>
+  private readonly refuse: () => void
+  constructor(work: () => Effect.Effect<unknown, unknown>, refuse: () => void) {
+    super(-1, undefined)
+    this.work = work
+    this.refuse = refuse
+  }
+  override deliver(): unknown {
+    return this.work()
+  }
+  override undelivered(): boolean {
+    this.refuse()
+    return true
+  }
+}
+
+/** @internal */
+export class RefImpl implements SupervisorRef<unknown> {
+  private readonly node: SupervisorNode
+
+  constructor(node: SupervisorNode) {
+    this.node = node
+  }
+
+  get path(): string {
+    return this.node.path
+  }
+  get status(): Status {
+    return this.node.slot.status
+  }
+  get services(): Context.Context<unknown> {
+    return this.node.tree.own as Context.Context<unknown>
+  }
+  get ended(): Effect.Effect<ExitReason.ExitReason> {
+    return Effect.callback((resume) =>
+      Effect.sync(this.node.slot.watch((reason) => resume(Effect.succeed(reason))))
+    )
+  }
+  readonly children = Effect.sync(() => this.node.children.map((child) => this.statusOf(this.node, child)))
+
+  readonly count = Effect.sync((): Counts => {
+    const { children } = this.node
+    const supervisors = children.filter((child) => child.spec.kind === "supervisor").length
+    const active = children.filter((child) => child.state === "running").length
+    return { specs: children.length, active, supervisors, workers: children.length - supervisors }
+  })
+
+  startChild<O, E, R>(child: ChildSpec<O, E, R> | Behavior<O, void, E, R>) {
+    return Effect.contextWith((context: Context.Context<R>) =>
+      this.request((): Effect.Effect<Context.Context<O>, StartFailed<E> | ChildConflict | InvalidSpec> => {
+        const { node } = this
+        const spec = toSpec(child)
+        const problem = problemOf(spec, node.path)
+        if (problem !== undefined) return Effect.fail(problem)
+        const existing = node.find(spec.id)
+        if (existing !== undefined) return Effect.fail(this.conflict(existing))
+        const tree = node.tree.with(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>)
+        const added = node.adopt(spec, tree)
+        node.children = [...node.children, added]
+        return Effect.flatMap(node.start(added), (exit) => {
+          if (Exit.isFailure(exit)) {
+            node.forget(added, ExitReason.Failed(exit.cause))
+            return Effect.fail(new StartFailed<E>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<E> }))
+          }
+          if (!exit.value && spec.restart === "temporary") node.forget(added, ExitReason.Normal)
+          return Effect.succeed(node.tree.own as Context.Context<O>)
+        })
+      })
+    ) as never
+  }
+
+  terminateChild(id: string) {
+    return this.withChild(id, (child) =>
+      Effect.map(this.node.stop(child) ?? Effect.void, () => {
+        if (child.spec.restart === "temporary") this.node.forget(child, ExitReason.Shutdown())
+        else this.node.finish(child, ExitReason.Shutdown())
+      }))
+  }
+
+  restartChild(id: string) {
+    return this.withChild(
+      id,
+      (child): Effect.Effect<Context.Context<never>, ChildConflict | StartFailed<unknown>> => {
+        if (child.state !== "stopped") return Effect.fail(this.conflict(child))
+        return Effect.flatMap(this.node.start(child), (exit) => {
+          if (Exit.isSuccess(exit)) return Effect.succeed(this.node.tree.own)
+          this.node.finish(child, ExitReason.Failed(exit.cause))
+          return Effect.fail(new StartFailed({ path: this.path, child: id, cause: exit.cause as Cause.Cause<unknown> }))
+        })
+      }
+    )
+  }
+
+  deleteChild(id: string) {
+    return this.withChild(id, (child): Effect.Effect<void, ChildConflict> => {
+      if (child.state !== "stopped") return Effect.fail(this.conflict(child))
+      return Effect.sync(() => this.node.forget(child, ExitReason.Shutdown()))
+    })
+  }
+
+  getChild(id: string): Effect.Effect<Settings, ChildNotFound> {
+    return Effect.map(this.find(id), (child) => settingsOf(child.spec))
+  }
+
+  supervisor(id: string): Effect.Effect<SupervisorRef<never>, ChildNotFound> {
+    return Effect.flatMap(this.find(id), (child) => {
+      const node = this.node.nodeOf(child)
+      if (node === undefined) return Effect.fail(new ChildNotFound({ path: this.path, id }))
+      return Effect.succeed(new RefImpl(node) as unknown as SupervisorRef<never>)
+    })
+  }
+
+  readonly stop = Effect.suspend(() => this.stopBy(Infinity))
+  readonly kill = Effect.suspend(() => this.stopBy("kill"))
+
+  stopWithin(limit: Duration.Input): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning | InvalidSpec> {
+    const millis = typeof limit === "number"
+      ? limit
+      : Option.match(Duration.fromInput(limit), { onNone: () => NaN, onSome: Duration.toMillis })
+    if (millis >= 0) return this.stopBy(millis)
+    const problem = "must be a duration of 0 or more"
+    return Effect.fail(new InvalidSpec({ path: this.path, field: "limit", value: limit, problem }))
+  }
+
+  private stopBy(limit: number | "kill"): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning> {
+    const { slot } = this.node
+    if (slot.isEnded) return Effect.fail(new SupervisorNotRunning({ path: this.path }))
+    return stopSlot(slot, ExitReason.Shutdown(), limit)
+  }
+
+  private statusOf(node: SupervisorNode, child: Child): ChildStatus {
+    const inner = node.nodeOf(child)
+    return {
+      id: child.spec.id,
+      path: child.slot.path,
+      kind: child.spec.kind,
+      restart: child.spec.restart,
+      state: child.state,
+      incarnation: child.slot.incarnations,
+      restarts: child.restarts,
+      lastFailure: child.lastFailure,
+      nextAttempt: child.nextAttempt,
+      queued: child.slot.size,
+      children: inner === undefined ? [] : inner.children.map((below) => this.statusOf(inner, below))
+    }
+  }
+
+  private find(id: string): Effect.Effect<Child, ChildNotFound> {
+    return Effect.suspend(() => {
+      const child = this.node.find(id)
+      return child === undefined ? Effect.fail(new ChildNotFound({ path: this.path, id })) : Effect.succeed(child)
+    })
+  }
+
+  private conflict(child: Child): ChildConflict {
+    const state = child.state === "stopped" ? "present" : child.state === "restarting" ? "restarting" : "running"
+    return new ChildConflict({ path: this.path, id: child.spec.id, state })
+  }
+
+  private withChild<A, E>(
+    id: string,
+    use: (child: Child) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | ChildNotFound | SupervisorNotRunning> {
+    return this.request(() => Effect.flatMap(this.find(id), use))
+  }
+
+  /** Does something in a turn of the supervisor's; whoever asked may leave, the work goes on. */
+  private request<A, E>(work: () => Effect.Effect<A, E>): Effect.Effect<A, E | SupervisorNotRunning> {
+    return Effect.callback((resume) => {
+      const { slot } = this.node
+      const refuse = () => resume(Effect.fail(new SupervisorNotRunning({ path: this.path })))
+      if (slot.isEnded) return refuse()
+      const done = () =>
+        Effect.flatMap(Effect.exit(work()), (exit) => Effect.sync(() => resume(exit))).pipe(Effect.onInterrupt(() =>
+          Effect.sync(refuse)
+        ))
+      slot.offer(new Request(done, refuse), undefined)
+    })
+  }
+}

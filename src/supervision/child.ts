@@ -1,0 +1,159 @@
+/**
+ * A child of a running supervisor: its spec, its place, and what the supervisor remembers about it between restarts.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { make as makeRef } from "../actor/ActorRef.ts"
+import { implOf } from "../actor/Behavior.ts"
+import * as ExitReason from "../runtime/ExitReason.ts"
+import { ActorContext } from "../runtime/incarnation.ts"
+import { type Owner, Slot } from "../runtime/slot.ts"
+import { Timer } from "../runtime/timers.ts"
+import { NO_HANDLERS, type Program } from "../runtime/turns.ts"
+import { Steps } from "./Backoff.ts"
+import type { SpecImpl, Target } from "./ChildSpec.ts"
+import type { Directive } from "./Directive.ts"
+import type { Tree } from "./tree.ts"
+
+/**
+ * What a child is doing (rule R1). `restarting` lasts from its end to the end of the attempt that succeeds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ChildState = "starting" | "running" | "restarting" | "stopping" | "stopped"
+
+/** @internal */
+export class Child {
+  readonly spec: SpecImpl
+  readonly slot: Slot
+  state: ChildState = "stopped"
+  /** Its end was asked for by the supervisor, so it is no news. */
+  asked = false
+  /** What was decided about the failure that is ending it. */
+  directive: Directive | undefined = undefined
+  restarts = 0
+  failuresInRow = 0
+  lastFailure: ExitReason.ExitReason | undefined = undefined
+  /** Monotonic milliseconds of the attempt it waits for. */
+  nextAttempt: number | undefined = undefined
+  private readonly steps: Steps | undefined
+  private startedAt = 0
+  private timer: Timer | undefined = undefined
+  /** Changes whenever what was pending no longer holds. */
+  private epoch = 0
+
+  constructor(spec: SpecImpl, slot: Slot) {
+    this.spec = spec
+    this.slot = slot
+    this.steps = spec.backoff === undefined ? undefined : new Steps(spec.backoff)
+  }
+
+  get delays(): boolean {
+    return this.steps !== undefined
+  }
+
+  started(): void {
+    this.state = "running"
+    this.startedAt = this.slot.system.timers.now()
+  }
+
+  /** Counts a failure; one after healthy running starts a new row. */
+  failed(reason: ExitReason.ExitReason): void {
+    const ran = this.slot.system.timers.now() - this.startedAt
+    const resetAfter = this.spec.backoff?.resetAfter ?? 30_000
+    if (this.state === "running" && ran >= resetAfter) this.failuresInRow = 0
+    if (this.state === "running") this.steps?.ranFor(ran)
+    this.failuresInRow++
+    this.lastFailure = reason
+  }
+
+  /** Milliseconds until the next attempt, or `undefined` when its schedule says to give up. */
+  nextDelay(reason: ExitReason.ExitReason): Effect.Effect<number | undefined> {
+    return Effect.clockWith((clock) => this.steps!.next(clock.currentTimeMillisUnsafe(), causeOf(reason)))
+  }
+
+  /** Calls back after a delay unless the child is stopped, or tried, before. */
+  schedule(millis: number, attempt: () => void): void {
+    this.cancel()
+    this.state = "restarting"
+    const { timers } = this.slot.system
+    this.timer = new Timer(attempt)
+    timers.add(this.timer, millis)
+    this.nextAttempt = this.timer.due
+  }
+
+  cancel(): void {
+    this.epoch++
+    this.nextAttempt = undefined
+    if (this.timer !== undefined) this.slot.system.timers.remove(this.timer)
+    this.timer = undefined
+  }
+
+  /** Whether nothing has changed since it was asked for. */
+  unchanged(): () => boolean {
+    const { epoch } = this
+    const { incarnations } = this.slot
+    return () => this.epoch === epoch && this.slot.incarnations === incarnations
+  }
+}
+
+/** The cause that a failure's reason carries. @internal */
+export const causeOf = (reason: ExitReason.ExitReason): Cause.Cause<unknown> => {
+  const exit = ExitReason.toExit(reason)
+  return Exit.isFailure(exit) ? exit.cause : Cause.empty
+}
+
+/** A child that is not a supervisor. @internal */
+export const makeChild = (spec: SpecImpl, owner: Owner, path: string, tree: Tree): Child => {
+  const target = spec.target as Exclude<Target, { readonly _tag: "supervisor" }>
+  switch (target._tag) {
+    case "actor": {
+      const impl = implOf(target.behavior as never)
+      const slot = new Slot(tree.system, impl.program(undefined), owner, tree.context, path, spec.id, impl.options.mailbox)
+      tree.provide(impl.key.key, makeRef(slot, impl.compiled, impl.protocol))
+      return new Child(spec, slot)
+    }
+    case "service":
+      return new Child(spec, plainSlot(layerProgram(target.layer, tree), spec, owner, path, tree))
+    case "effect":
+      return new Child(spec, plainSlot(effectProgram(target.effect), spec, owner, path, tree))
+  }
+}
+
+const plainSlot = (program: Program, spec: SpecImpl, owner: Owner, path: string, tree: Tree): Slot =>
+  new Slot(tree.system, program, owner, tree.context, path, spec.id)
+
+const declaresNothing = { tags: [], declares: () => false }
+
+/** Runs beside an empty mailbox; its success is a normal end, and a stop interrupts it. */
+const effectProgram = (effect: Effect.Effect<unknown, unknown>): Program => ({
+  ...declaresNothing,
+  init: Effect.map(ActorContext, (turn) => {
+    const { incarnation } = turn
+    const slot = incarnation.host as Slot
+    const ended = (exit: Exit.Exit<unknown, unknown>) => {
+      if (slot.incarnation !== incarnation) return
+      if (Exit.isSuccess(exit)) slot.stop(ExitReason.Normal)
+      else slot.failBeside(incarnation, exit.cause, turn.item, undefined)
+    }
+    slot.continueWith(() => {
+      incarnation.runBeside(Effect.onExit(effect, (exit) => Effect.sync(() => ended(exit))), turn.item, undefined)
+    })
+    return NO_HANDLERS
+  }) as unknown as Program["init"]
+})
+
+/** Builds the layer in the incarnation's scope, with a memo of its own: a restart must not get the dead one's services. */
+const layerProgram = (layer: Layer.Layer<unknown, unknown>, tree: Tree): Program => ({
+  ...declaresNothing,
+  init: Effect.flatMap(Scope.Scope, (scope) =>
+    Effect.map(Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope), (services) => {
+      tree.merge(services as Context.Context<never>)
+      return NO_HANDLERS
+    })) as Program["init"]
+})

@@ -1,0 +1,148 @@
+/**
+ * What can go wrong with a supervisor, each with the path of where it did and the typed cause.
+ */
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Schema from "effect/Schema"
+
+const causeLine = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}
+
+/**
+ * A spec that contradicts itself or its neighbours. Found before anything is started: `path`, `field` and `value` say what
+ * and where.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidSpec extends Schema.TaggedError<InvalidSpec>()("InvalidSpec", {
+  path: Schema.String,
+  field: Schema.String,
+  value: Schema.Unknown,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path}: ${this.field} ${this.problem}, got ${JSON.stringify(this.value) ?? String(this.value)}`
+  }
+}
+
+/**
+ * A child's init did not end within its `startTimeout` (`after`, milliseconds). It has been stopped again.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StartTimeout extends Schema.TaggedError<StartTimeout>()("StartTimeout", {
+  path: Schema.String,
+  after: Schema.Number
+}) {
+  override get message(): string {
+    return `${this.path} was not up within ${this.after} ms: allow more with startTimeout, or do slow work in Actor.continueWith`
+  }
+}
+
+/**
+ * A child could not be started; everything started before it has been stopped again.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StartFailed<E> extends Data.TaggedError("StartFailed")<{
+  readonly path: string
+  readonly child: string
+  readonly cause: Cause.Cause<E | StartTimeout | InvalidSpec>
+}> {
+  override get message(): string {
+    return `${this.path}: child ${this.child} failed to start: ${causeLine(this.cause)}`
+  }
+}
+
+/**
+ * More restarts than the intensity allows (`restarts` within `within` milliseconds): the supervisor has stopped its
+ * children and given up. `cause` is the last failure of `child`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RestartIntensityExceeded<E> extends Data.TaggedError("RestartIntensityExceeded")<{
+  readonly path: string
+  readonly child: string
+  readonly restarts: number
+  readonly within: number
+  readonly cause: Cause.Cause<E>
+}> {
+  override get message(): string {
+    const { child, path, restarts, within } = this
+    return `${path} gave up: child ${child} needed more than ${restarts} restarts within ${within} ms, the last after ${
+      causeLine(this.cause)
+    }`
+  }
+}
+
+/**
+ * A child's failure was to be decided further up: the supervisor has stopped its children and failed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Escalated<E> extends Data.TaggedError("Escalated")<{
+  readonly path: string
+  readonly child: string
+  readonly cause: Cause.Cause<E>
+}> {
+  override get message(): string {
+    return `${this.path}: child ${this.child} escalated: ${causeLine(this.cause)}`
+  }
+}
+
+/**
+ * The supervisor has ended: it answers no request any more.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SupervisorNotRunning extends Schema.TaggedError<SupervisorNotRunning>()("SupervisorNotRunning", {
+  path: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path} is not running`
+  }
+}
+
+/**
+ * The supervisor knows no child of this id.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ChildNotFound extends Schema.TaggedError<ChildNotFound>()("ChildNotFound", {
+  path: Schema.String,
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path} has no child ${this.id}`
+  }
+}
+
+/**
+ * The child's present state does not allow what was asked: `state` says which it is.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ChildConflict extends Schema.TaggedError<ChildConflict>()("ChildConflict", {
+  path: Schema.String,
+  id: Schema.String,
+  state: Schema.Literals(["running", "restarting", "present"])
+}) {
+  override get message(): string {
+    const why = {
+      running: "is running: terminate it first",
+      restarting: "is being restarted: terminate it first",
+      present: "is known and stopped: use restartChild, or deleteChild first"
+    }
+    return `${this.path}: child ${this.id} ${why[this.state]}`
+  }
+}

@@ -1,0 +1,349 @@
+/**
+ * A running supervisor: an actor of the engine whose messages are the ends of its children and what is asked of it.
+ *
+ * Deciding, acting and budgeting are apart: `Restart`, `Strategy`, `Directive` and `Intensity` decide, this file acts.
+ *
+ * Invariants:
+ * 1. One thing at a time: children start, stop and restart in turns of the supervisor's own slot, so nothing interleaves.
+ * 2. An end that the supervisor asked for is never looked at as news (R13); neither is one of an earlier run (R2, R3).
+ * 3. When it has ended, none of its children runs, however it ended.
+ * 4. A pending attempt is void as soon as its child is stopped, tried, or forgotten.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { stopSlot } from "../actor/stopping.ts"
+import * as ExitReason from "../runtime/ExitReason.ts"
+import type { Incarnation } from "../runtime/incarnation.ts"
+import { ActorContext } from "../runtime/incarnation.ts"
+import { type Owner, Slot } from "../runtime/slot.ts"
+import { NO_HANDLERS } from "../runtime/turns.ts"
+import { causeOf, Child, makeChild } from "./child.ts"
+import type { SpecImpl, Target } from "./ChildSpec.ts"
+import * as Directive from "./Directive.ts"
+import { Escalated, RestartIntensityExceeded, StartFailed } from "./errors.ts"
+import { Window } from "./Intensity.ts"
+import { Reporter } from "./report.ts"
+import * as Restart from "./Restart.ts"
+import { startChild, startNow } from "./starting.ts"
+import * as Strategy from "./Strategy.ts"
+import type { Tree } from "./tree.ts"
+
+type SupervisorTarget = Extract<Target, { readonly _tag: "supervisor" }>
+
+/** What a turn of the supervisor answers: nothing, or an effect that it waits for. */
+type Turn = undefined | Effect.Effect<unknown, unknown>
+
+/** @internal */
+export class SupervisorNode implements Owner {
+  readonly spec: SpecImpl
+  readonly slot: Slot
+  readonly tree: Tree
+  /** In start order. */
+  children: Array<Child>
+  window: Window
+  private readonly target: SupervisorTarget
+  private readonly statics: ReadonlyArray<Child>
+  private readonly bySlot = new Map<Slot, Child>()
+  private readonly nodes = new Map<Child, SupervisorNode>()
+  private readonly reporter: Reporter
+  private killed = false
+
+  constructor(spec: SpecImpl, owner: Owner, parentPath: string, tree: Tree) {
+    this.spec = spec
+    this.tree = tree
+    this.target = spec.target as SupervisorTarget
+    this.slot = new Slot(
+      tree.system,
+      { tags: [], declares: () => false, init: this.boot as never, stopInterrupts: true },
+      owner,
+      tree.context,
+      parentPath,
+      spec.id
+    )
+    this.reporter = new Reporter(this.slot)
+    this.window = new Window(this.target.intensity)
+    this.statics = this.target.children.map((child) => this.adopt(child, tree))
+    this.children = [...this.statics]
+  }
+
+  get path(): string {
+    return this.slot.path
+  }
+
+  find(id: string): Child | undefined {
+    return this.children.find((child) => child.spec.id === id)
+  }
+
+  nodeOf(child: Child): SupervisorNode | undefined {
+    return this.nodes.get(child)
+  }
+
+  /** Makes the place of a child, without starting it. */
+  adopt(spec: SpecImpl, tree: Tree): Child {
+    let child: Child
+    if (spec.kind === "supervisor") {
+      const node = new SupervisorNode(spec, this, this.path, tree)
+      child = new Child(spec, node.slot)
+      this.nodes.set(child, node)
+    } else child = makeChild(spec, this, this.path, tree)
+    this.bySlot.set(child.slot, child)
+    return child
+  }
+
+  /** Forgets a child that has ended: its place is over for good. */
+  forget(child: Child, reason: ExitReason.ExitReason): void {
+    child.cancel()
+    this.finish(child, reason)
+    this.children = this.children.filter((other) => other !== child)
+    if (this.statics.includes(child)) return
+    this.bySlot.delete(child.slot)
+    this.nodes.delete(child)
+  }
+
+  /** Ends the places of a child, and of everything below it, for good. */
+  finish(child: Child, reason: ExitReason.ExitReason): void {
+    child.state = "stopped"
+    this.nodes.get(child)?.finishChildren(reason)
+    child.slot.finish(reason)
+  }
+
+  finishChildren(reason: ExitReason.ExitReason): void {
+    for (const child of this.children) this.finish(child, reason)
+  }
+
+  // --- Its own life ---
+
+  private readonly boot = Effect.gen({ self: this }, function*() {
+    const { incarnation } = yield* ActorContext
+    this.begin(incarnation)
+    yield* Effect.addFinalizer(() => this.stopAll)
+    for (const child of this.children) {
+      const exit = yield* this.start(child)
+      if (Exit.isFailure(exit)) return yield* this.startFailed(child, exit.cause)
+    }
+    return NO_HANDLERS
+  })
+
+  /** Each incarnation starts from the declared children and an empty window (R19). */
+  private begin(incarnation: Incarnation): void {
+    this.killed = false
+    incarnation.onEnd((reason) => {
+      this.killed = reason._tag === "Killed"
+    })
+    for (const child of this.children) {
+      if (!this.statics.includes(child)) this.forget(child, ExitReason.Shutdown())
+    }
+    this.children = [...this.statics]
+    this.window = new Window(this.target.intensity)
+  }
+
+  private startFailed(child: Child, cause: Cause.Cause<unknown>): Effect.Effect<never, StartFailed<unknown>> {
+    const inner = cause.reasons.find(Cause.isFailReason)?.error
+    // The innermost failure already says where and why.
+    if (inner instanceof StartFailed) return Effect.fail(inner)
+    return Effect.fail(new StartFailed({ path: this.path, child: child.spec.id, cause: cause as Cause.Cause<never> }))
+  }
+
+  private readonly stopAll: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    for (let i = this.children.length - 1; i >= 0; i--) {
+      const child = this.children[i]!
+      const stopping = this.stop(child)
+      if (stopping !== undefined) yield* stopping
+    }
+  })
+
+  // --- What children tell ---
+
+  onFailure(slot: Slot, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop" {
+    const child = this.bySlot.get(slot)!
+    const directive = this.directive(child, cause)
+    if (directive === "resume") {
+      this.reporter.failed(child, ExitReason.Failed(cause), "resumed")
+      return "resume"
+    }
+    child.directive = directive
+    return directive === "restart" && child.spec.restart !== "temporary" ? "restart" : "stop"
+  }
+
+  private directive(child: Child, cause: Cause.Cause<unknown>): Directive.Directive {
+    try {
+      return Directive.decide(child.spec.onFailure, cause)
+    } catch (defect) {
+      // A decision that crashes must not take the system along: it counts as "do not know", so upwards it goes.
+      this.reporter.failed(child, ExitReason.Failed(Cause.die(defect)), "its onFailure crashed")
+      return "escalate"
+    }
+  }
+
+  onEnded(slot: Slot, reason: ExitReason.ExitReason): void {
+    const child = this.bySlot.get(slot)
+    if (child === undefined || child.asked) return
+    if (!this.slot.isUp) {
+      child.state = "stopped"
+      return
+    }
+    child.failed(reason)
+    child.state = "restarting"
+    this.inTurn(child, () => this.ended(child, reason))
+  }
+
+  /** Does something in a turn of its own, unless the child has moved on by then. */
+  private inTurn(child: Child, work: () => Turn): void {
+    const { incarnation } = this.slot
+    const unchanged = child.unchanged()
+    this.slot.post(() => (this.slot.incarnation === incarnation && unchanged() ? work() : undefined))
+  }
+
+  private ended(child: Child, reason: ExitReason.ExitReason): Turn {
+    const { directive } = child
+    child.directive = undefined
+    if (directive === "escalate") return this.escalate(child, causeOf(reason))
+    const decision = directive === "stop"
+      ? child.spec.restart === "temporary" ? "forget" : "keep"
+      : Restart.decide(child.spec.restart, reason)
+    this.reporter.ended(child, reason, decision)
+    switch (decision) {
+      case "restart":
+        return this.restart(child, reason)
+      case "keep":
+        return void this.finish(child, reason)
+      case "forget":
+        return void this.forget(child, reason)
+    }
+  }
+
+  private escalate(child: Child, cause: Cause.Cause<unknown>): Turn {
+    this.reporter.failed(child, ExitReason.Failed(cause), "escalated")
+    return Exit.fail(new Escalated({ path: this.path, child: child.spec.id, cause }))
+  }
+
+  // --- Restart ---
+
+  /** One entry of the budget for each attempt that is asked for (R15). */
+  private restart(child: Child, reason: ExitReason.ExitReason): Turn {
+    if (!this.window.record(this.slot.system.timers.now())) return this.giveUp(child, reason)
+    child.restarts++
+    if (!child.delays) {
+      this.reporter.restarting(child, 0, reason)
+      return this.attempt(child)
+    }
+    return Effect.flatMap(child.nextDelay(reason), (delay) => this.restartAfter(child, reason, delay))
+  }
+
+  private restartAfter(child: Child, reason: ExitReason.ExitReason, delay: number | undefined) {
+    if (delay === undefined) return this.giveUp(child, reason) ?? Effect.void
+    this.reporter.restarting(child, delay, reason)
+    child.schedule(delay, () => this.inTurn(child, () => this.attempt(child)))
+    return this.stopGroup(child)
+  }
+
+  private giveUp(child: Child, reason: ExitReason.ExitReason): Turn {
+    const { restarts, within } = this.window
+    child.state = "stopped"
+    this.reporter.gaveUp(child, reason, restarts, within)
+    const error = new RestartIntensityExceeded({
+      path: this.path,
+      child: child.spec.id,
+      restarts,
+      within,
+      cause: causeOf(reason)
+    })
+    this.slot.stop(ExitReason.Shutdown(error))
+    return undefined
+  }
+
+  /** Starts a child again and, by strategy, those that share its fate. */
+  private attempt(child: Child): Turn {
+    child.cancel()
+    if (this.target.strategy === "one-for-one") {
+      const exit = startNow(child, this.tree)
+      if (exit !== undefined) return this.attempted(child, exit)
+      return Effect.flatMap(startChild(child, this.tree), (exit) => this.attempted(child, exit) ?? Effect.void)
+    }
+    return this.attemptGroup(child)
+  }
+
+  private attemptGroup(child: Child): Effect.Effect<void, unknown> {
+    return Effect.gen({ self: this }, function*() {
+      yield* this.stopGroup(child)
+      const { from, to } = this.groupOf(child)
+      for (const member of this.children.slice(from, to)) {
+        member.cancel()
+        const exit = yield* this.start(member)
+        const next = this.attempted(member, exit)
+        if (next !== undefined) yield* next
+        if (Exit.isFailure(exit)) break
+      }
+    })
+  }
+
+  private attempted(child: Child, exit: Exit.Exit<boolean, unknown>): Turn {
+    if (Exit.isSuccess(exit)) return this.restarted(child)
+    const reason = ExitReason.Failed(exit.cause)
+    child.failed(reason)
+    const directive = this.directive(child, exit.cause)
+    if (directive === "escalate") return this.escalate(child, exit.cause)
+    if (directive === "stop") return void this.finish(child, reason)
+    child.state = "restarting"
+    // Behind whatever waits: a child that cannot start must not keep the supervisor from anything else (R24).
+    this.inTurn(child, () => this.restart(child, reason))
+    return undefined
+  }
+
+  private restarted(child: Child): undefined {
+    return child.state === "running" ? this.reporter.restarted(child) : undefined
+  }
+
+  private groupOf(child: Child): { readonly from: number; readonly to: number } {
+    return Strategy.range(this.target.strategy, this.children.indexOf(child), this.children.length)
+  }
+
+  /** Stops, last first, all that share the child's fate; temporary ones are forgotten (R21, R22). */
+  private stopGroup(child: Child): Effect.Effect<void> {
+    if (this.target.strategy === "one-for-one") return Effect.void
+    return Effect.gen({ self: this }, function*() {
+      const { from, to } = this.groupOf(child)
+      const members = this.children.slice(from, to).reverse()
+      for (const member of members) {
+        if (member === child && member.slot.isDown) continue
+        const stopping = this.stop(member)
+        if (stopping !== undefined) yield* stopping
+        if (member.spec.restart === "temporary" && member !== child) this.forget(member, ExitReason.Shutdown())
+      }
+    })
+  }
+
+  // --- Starting and stopping one child ---
+
+  /** Starts a child; `false` when its `when` left it out. */
+  start(child: Child): Effect.Effect<Exit.Exit<boolean, unknown>> {
+    const exit = startNow(child, this.tree)
+    return exit === undefined ? startChild(child, this.tree) : Effect.succeed(exit)
+  }
+
+  /** Asks a child to stop and kills it when its time is up (R30). `undefined`: it has ended already. */
+  stop(child: Child): Effect.Effect<void> | undefined {
+    child.cancel()
+    const { slot, spec } = child
+    if (slot.isDown) {
+      child.state = "stopped"
+      return undefined
+    }
+    child.asked = true
+    child.state = "stopping"
+    const limit = this.killed ? "kill" : spec.shutdown
+    const stopped = (reason: ExitReason.ExitReason): void => {
+      child.asked = false
+      child.state = "stopped"
+      this.reporter.stopped(child, reason, limit)
+    }
+    let ended = false
+    slot.onceDown((reason) => {
+      ended = true
+      stopped(reason)
+    })
+    if (limit !== "kill") slot.stop(ExitReason.Shutdown())
+    return ended ? undefined : Effect.asVoid(stopSlot(slot, ExitReason.Shutdown(), limit))
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Checks a tree before anything of it is started (rules R4 and R5): each problem names path, field and value.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { SpecImpl } from "./ChildSpec.ts"
+import { InvalidSpec } from "./errors.ts"
+
+const RESTARTS = ["permanent", "transient", "temporary"]
+const STRATEGIES = ["one-for-one", "one-for-all", "rest-for-one"]
+const KINDS = ["actor", "supervisor", "effect", "service"]
+
+/** The first problem of a tree, or nothing. @internal */
+export const problemOf = (spec: SpecImpl, parent: string): InvalidSpec | undefined => {
+  const where = parent === "" ? "the tree" : parent
+  if (typeof spec !== "object" || spec === null) {
+    return invalid(where, "child", spec, "must be a child spec or a behavior without arguments")
+  }
+  if (typeof spec.id !== "string" || spec.id === "") return invalid(where, "id", spec.id, "must be a non-empty text")
+  const path = parent === "" ? spec.id : `${parent}/${spec.id}`
+  return ownProblem(spec, path) ?? supervisorProblem(spec, path)
+}
+
+/** Fails with the first problem of a tree. @internal */
+export const validate = (spec: SpecImpl, parent = ""): Effect.Effect<void, InvalidSpec> =>
+  Effect.suspend(() => {
+    const problem = problemOf(spec, parent)
+    return problem === undefined ? Effect.void : Effect.fail(problem)
+  })
+
+const ownProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
+  if (!KINDS.includes(spec.kind)) return invalid(path, "kind", spec.kind, `must be one of ${KINDS.join(", ")}`)
+  if (!startable(spec)) return invalid(path, "start", spec.target, "must be a behavior, an effect, a layer or children")
+  if (!RESTARTS.includes(spec.restart)) {
+    return invalid(path, "restart", spec.restart, `must be one of ${RESTARTS.join(", ")}`)
+  }
+  if (spec.shutdown !== "kill" && !(spec.shutdown >= 0)) {
+    return invalid(path, "shutdown", spec.shutdown, "must be a duration of 0 or more, or \"kill\"")
+  }
+  if (!(spec.startTimeout > 0)) return invalid(path, "startTimeout", spec.startTimeout, "must be a duration above 0")
+  return undefined
+}
+
+const startable = (spec: SpecImpl): boolean => {
+  const target = spec.target
+  switch (target?._tag) {
+    case "actor":
+      return typeof target.behavior === "object"
+    case "effect":
+      return Effect.isEffect(target.effect)
+    case "service":
+      return typeof target.layer === "object" && target.layer !== null
+    case "supervisor":
+      return true
+    default:
+      return false
+  }
+}
+
+const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
+  const target = spec.target
+  if (target._tag !== "supervisor") return undefined
+  if (!STRATEGIES.includes(target.strategy)) {
+    return invalid(path, "strategy", target.strategy, `must be one of ${STRATEGIES.join(", ")}`)
+  }
+  const { restarts, within } = target.intensity
+  if (!Number.isInteger(restarts) || restarts < 0) {
+    return invalid(path, "intensity.restarts", restarts, "must be a whole number of 0 or more")
+  }
+  const millis = Option.map(Duration.fromInput(within), Duration.toMillis)
+  if (!Option.exists(millis, (value) => value > 0 && Number.isFinite(value))) {
+    return invalid(path, "intensity.within", within, "must be a finite duration above 0")
+  }
+  const ids = new Set<string>()
+  for (const child of target.children) {
+    const problem = problemOf(child, path)
+    if (problem !== undefined) return problem
+    if (ids.has(child.id)) return invalid(path, "children", child.id, "must have ids of their own")
+    ids.add(child.id)
+  }
+  return undefined
+}
+
+const invalid = (path: string, field: string, value: unknown, problem: string): InvalidSpec =>
+  new InvalidSpec({ path, field, value, problem }, { disableChecks: true })
