@@ -50,7 +50,7 @@ import type { Item } from "../runtime/mailbox.ts"
 import { Slot } from "../runtime/slot.ts"
 import { InPlace, type Turns } from "../runtime/turns.ts"
 import { slotOf as slotOfTurn } from "./ActorContext.ts"
-import { type ActorRef, make as makeRef, slotOf } from "./ActorRef.ts"
+import { type ActorRef, type Endable, make as makeRef, slotOf } from "./ActorRef.ts"
 import type { AskError } from "./AskError.ts"
 import * as ActorSystem from "./ActorSystem.ts"
 import { type Behavior, BehaviorImpl, type Crash, type Handlers, implOf, type Options, type Services } from "./Behavior.ts"
@@ -142,7 +142,7 @@ export const spawn: {
       nursery,
       context as Context.Context<never>,
       parent === undefined ? "" : parent.incarnation.host.path,
-      `${impl.name}#${++spawned}`,
+      ++spawned,
       impl.options.mailbox
     )
     nursery.adopt(slot)
@@ -335,8 +335,8 @@ export class DeathPact extends Schema.TaggedError<DeathPact>()("DeathPact", {
  * @category watching
  * @since 0.1.0
  */
-export const watch = <A, E = never, R = never>(
-  ref: ActorRef<A>,
+export const watch = <E = never, R = never>(
+  ref: Endable,
   onEnd?: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, E, R> | void
 ): Effect.Effect<Effect.Effect<void>, never, ActorContext | R> =>
   Effect.contextWith((context: Context.Context<ActorContext | R>) => {

@@ -71,7 +71,7 @@ export const message: Effect.Effect<MessageInfo, never, ActorContext> = withTurn
     correlationId: envelope.correlationId,
     priority: envelope.priority,
     sender: envelope.sender,
-    deadline: envelope.due
+    deadline: envelope.deadline()
   }
 })
 

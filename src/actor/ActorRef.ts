@@ -123,6 +123,17 @@ export interface ActorRef<A> extends Pipeable.Pipeable, Inspectable.Inspectable 
 }
 
 /**
+ * Anything that can be watched and linked: an actor's ref, a supervisor's handle.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Endable {
+  readonly path: string
+  readonly ended: Effect.Effect<ExitReason.ExitReason>
+}
+
+/**
  * The service key of an actor: its class.
  *
  * @category models
@@ -277,7 +288,7 @@ export const make = <A>(slot: Slot, compiled: Compiled, protocol: Protocol): Act
   (slot.ref ??= new RefImpl(slot, compiled, protocol, Sending.defaultSendOptions, DEFAULT_BUFFER)) as ActorRef<A>
 
 /** The place a ref names. @internal */
-export const slotOf = <A>(ref: ActorRef<A>): Slot => (ref as unknown as RefImpl)["~slot"]
+export const slotOf = (ref: Endable): Slot => (ref as unknown as { readonly "~slot": Slot })["~slot"]
 
 const derive = <A>(ref: ActorRef<A>, options: Partial<Sending.SendOptions>, buffer?: number): ActorRef<A> => {
   const impl = ref as unknown as RefImpl
@@ -361,7 +372,10 @@ export const withPriority: {
 export const withCorrelationId: {
   (correlationId: string): <A>(ref: ActorRef<A>) => ActorRef<A>
   <A>(ref: ActorRef<A>, correlationId: string): ActorRef<A>
-} = dual(2, <A>(ref: ActorRef<A>, correlationId: string): ActorRef<A> => derive(ref, { correlationId }))
+} = dual(2, <A>(ref: ActorRef<A>, correlationId: string): ActorRef<A> => {
+  slotOf(ref).system.correlates = true
+  return derive(ref, { correlationId })
+})
 
 /**
  * The same actor, with streams that let the producer be `size` elements ahead of the consumer. Default 16.

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
 import * as Pipeable from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -124,6 +125,7 @@ export class BehaviorImpl extends Pipeable.Class {
   readonly compiled: Compiled
   readonly options: Options
   private readonly init: Init
+  private shared: Program | undefined = undefined
 
   constructor(key: Key<unknown>, protocol: Protocol, compiled: Compiled, init: Init, options: Options) {
     super()
@@ -141,11 +143,24 @@ export class BehaviorImpl extends Pipeable.Class {
     return this.key.key
   }
 
+  bind(args: unknown): BehaviorImpl {
+    const { init } = this
+    const bound = typeof init === "function" ? () => init(args) : init
+    return new BehaviorImpl(this.key, this.protocol, this.compiled, bound, this.options)
+  }
+
   /** What a slot runs. */
   program(args: unknown): Program {
-    const { compiled, init } = this
-    const effect = typeof init === "function" ? Effect.suspend(() => init(args)) : init
+    const { init } = this
+    // Without arguments all its actors run the same program.
+    if (typeof init === "function") return this.programOf(Effect.suspend(() => init(args)))
+    return (this.shared ??= this.programOf(init))
+  }
+
+  private programOf(effect: Effect.Effect<object, unknown>): Program {
+    const { compiled } = this
     return {
+      name: this.name,
       tags: compiled.tags,
       init: Exit.isExit(effect) ? (effect as never) : Effect.flatMap(effect, (handlers) => this.compiledExit(handlers)),
       declares: (tag, error) => compiled.declares(tag, error)
@@ -160,6 +175,36 @@ export class BehaviorImpl extends Pipeable.Class {
     return Exit.succeed(this.compiled.tags.map((tag) => compileHandler(table[tag]!)))
   }
 }
+
+/**
+ * The behavior started with these arguments: what a supervisor needs, whose children take none.
+ *
+ * **Example** (Two rooms of one behavior)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor, Behavior, Supervisor } from "effect-otp"
+ *
+ * class Room extends Actor.Service<Room>()("docs/Room", { Name: { success: Schema.String } }) {}
+ * const RoomLive = Room.behavior((name: string) => Effect.succeed(Room.of({ Name: () => name })))
+ *
+ * const Tree = Supervisor.make("rooms", {
+ *   children: [
+ *     Supervisor.child(RoomLive.pipe(Behavior.withArgs("red")), { id: "red" }),
+ *     Supervisor.child(RoomLive.pipe(Behavior.withArgs("blue")), { id: "blue" })
+ *   ]
+ * })
+ * const program = Effect.flatMap(Supervisor.start(Tree), (rooms) => rooms.count)
+ * await Effect.runPromise(Effect.scoped(program)) // => { specs: 2, active: 2, supervisors: 0, workers: 2 }
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withArgs: {
+  <Args>(args: Args): <A, E, R>(behavior: Behavior<A, Args, E, R>) => Behavior<A, void, E, R>
+  <A, Args, E, R>(behavior: Behavior<A, Args, E, R>, args: NoInfer<Args>): Behavior<A, void, E, R>
+} = dual(2, (behavior: Any, args: unknown): Any => implOf(behavior).bind(args) as unknown as Any)
 
 /** The machinery behind a behavior. @internal */
 export const implOf = (behavior: Any): BehaviorImpl => behavior as unknown as BehaviorImpl

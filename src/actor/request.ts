@@ -13,20 +13,46 @@ import type { Slot } from "../runtime/slot.ts"
 import type { TimerNode } from "../runtime/timers.ts"
 import { fromUndelivered } from "./AskError.ts"
 
+/** Not asked for yet. */
+const UNSET = -1
+
 /** @internal */
 export class Ask extends Request implements TimerNode, Outgoing {
   index = -1
+  /** When time is up; known once somebody has to wait, or asks. */
+  due = UNSET
+  protected readonly slot: Slot
   /** How long the asker waits in all, in milliseconds. */
-  limit = Infinity
-  private readonly slot: Slot
-  private readonly tagName: string
+  private readonly limit: number
+  /** When the time of the request is up that the asker is handling itself. */
+  private readonly inherited: number
+  /** How long that was, in milliseconds, from the moment the clock started. */
+  private waited = 0
   private asker: Incarnation | undefined = undefined
   private resume: ((effect: Effect.Effect<unknown, unknown>) => void) | undefined = undefined
 
-  constructor(slot: Slot, tag: number, payload: unknown) {
+  constructor(slot: Slot, tag: number, payload: unknown, limit: number, inherited: number) {
     super(tag, payload)
     this.slot = slot
-    this.tagName = slot.program.tags[tag]!
+    this.limit = limit
+    this.inherited = inherited
+  }
+
+  override deadline(): number {
+    if (this.due === UNSET) {
+      const own = this.limit === Infinity ? Infinity : Math.ceil(this.slot.system.timers.now() + this.limit)
+      this.due = Math.min(own, this.inherited)
+    }
+    return this.due
+  }
+
+  /** Starts the clock: the reply did not come at once. */
+  startTimer(): void {
+    const due = this.deadline()
+    if (due === Infinity) return
+    const { timers } = this.slot.system
+    this.waited = this.inherited === Infinity ? this.limit : Math.max(0, due - timers.now())
+    timers.addAt(this, due)
   }
 
   /** Resumes the asker from the run queue when the outcome is known. */
@@ -55,7 +81,8 @@ export class Ask extends Request implements TimerNode, Outgoing {
   }
 
   expire(): void {
-    if (this.exit === undefined) this.settle(this.undeliveredExit({ _tag: "Timeout", after: this.limit }))
+    if (this.exit !== undefined) return
+    this.settle(this.undeliveredExit({ _tag: "Timeout", after: this.waited }))
   }
 
   run(): number {
@@ -65,17 +92,6 @@ export class Ask extends Request implements TimerNode, Outgoing {
     return 1
   }
 
-  /** Starts the clock at `now`: `due` says when the asker's own time is up. */
-  limitTo(limit: number, inherited: number): void {
-    const timers = this.slot.system.timers
-    this.limit = limit
-    if (limit === Infinity && inherited === Infinity) return
-    const now = timers.now()
-    const own = now + limit
-    if (inherited < own) this.limit = Math.max(0, inherited - now)
-    timers.addAt(this, Math.min(own, inherited))
-  }
-
   protected settled(): void {
     if (this.asker !== undefined) this.asker.waitsNoMore(this)
     if (this.index >= 0) this.slot.system.timers.remove(this)
@@ -83,7 +99,7 @@ export class Ask extends Request implements TimerNode, Outgoing {
   }
 
   protected undeliveredExit(why: Undelivered): Exit.Exit<never, unknown> {
-    return Exit.fail(fromUndelivered(this.slot.path, this.tagName, this.payload, why))
+    return Exit.fail(fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why))
   }
 }
 

@@ -14,6 +14,7 @@ import { DEFAULT_PRIORITY, Envelope, type Receiver } from "../runtime/envelope.t
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
+import { Timer } from "../runtime/timers.ts"
 import { InPlace, type Turns } from "../runtime/turns.ts"
 import { Ask } from "./request.ts"
 
@@ -39,8 +40,16 @@ export const defaultSendOptions: SendOptions = {
   correlationId: undefined
 }
 
-const turnOf = (context: Context.Context<never>): Turn | undefined =>
-  Context.getOrUndefined(context as Context.Context<never>, ActorContext)
+/** The turn that an effect runs in. The context asked about last is remembered: senders mostly send more than once. */
+const turnOf = (context: Context.Context<never>): Turn | undefined => {
+  if (context !== lastContext) {
+    lastContext = context
+    lastTurn = Context.getOrUndefined(context, ActorContext)
+  }
+  return lastTurn
+}
+let lastContext: Context.Context<never> | undefined
+let lastTurn: Turn | undefined
 
 /** A plain tell stays two words unless something has to travel with it. */
 const itemOf = (
@@ -48,14 +57,13 @@ const itemOf = (
   payload: unknown,
   options: SendOptions,
   span: Tracer.AnySpan | undefined,
-  current: Item | undefined
+  correlationId: string | undefined
 ): Item => {
-  const inherited = current instanceof Envelope ? current.correlationId : undefined
-  if (options === defaultSendOptions && span === undefined && inherited === undefined) return tag
+  if (options === defaultSendOptions && span === undefined && correlationId === undefined) return tag
   const envelope = new Envelope(tag, payload)
   envelope.priority = options.priority
-  envelope.correlationId = options.correlationId ?? inherited
-  envelope.span = span
+  envelope.correlationId = options.correlationId ?? correlationId
+  if (span !== undefined) envelope.span = span
   return envelope
 }
 
@@ -73,10 +81,14 @@ interface Tell {
 }
 
 const send = (self: Tell, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> => {
-  const { slot, payload } = self
-  const turn = turnOf(fiber.context)
-  const item = itemOf(self.tag, payload, self.options, fiber.cache.span, turn?.item)
-  if (turn !== undefined && typeof item !== "number") item.sender = turn.incarnation.host.path
+  const { options, payload, slot, tag } = self
+  const span = fiber.cache.span
+  let item: Item = tag
+  if (span !== undefined || options !== defaultSendOptions || slot.system.correlates) {
+    const turn = turnOf(fiber.context)
+    item = itemOf(tag, payload, options, span, turn?.item instanceof Envelope ? turn.item.correlationId : undefined)
+    if (turn !== undefined && typeof item !== "number") item.sender = turn.incarnation.host.path
+  }
   if (slot.offer(item, payload) !== "full") return Exit.void
   return Effect.callback<void>((resume) => {
     const stop = slot.waitForRoom({ item, payload, settled: () => resume(Exit.void) })
@@ -93,8 +105,8 @@ const TellProto: object = Object.assign(
   }),
   {
     [InPlace](this: Tell, actor: Turns, item: Item, _payload: unknown): boolean {
-      const span = typeof item === "number" ? undefined : item.span
-      const message = itemOf(this.tag, this.payload, this.options, span, item)
+      const marks = typeof item === "number" ? undefined : item
+      const message = itemOf(this.tag, this.payload, this.options, marks?.span, marks?.correlationId)
       if (typeof message !== "number") message.sender = actor.path
       if (this.slot.offer(message, this.payload) === "full") return false
       if (typeof item !== "number") item.succeed(undefined)
@@ -151,26 +163,24 @@ export interface AskDescription {
 
 const askFrom = (self: AskDescription, fiber: Fiber.Fiber<unknown, unknown>): Ask => {
   const { options, slot } = self
-  const system = slot.system
+  const limit = options.timeout ?? slot.system.askTimeout
   const turn = turnOf(fiber.context)
-  const ask = new Ask(slot, self.tag, self.payload)
-  ask.id = system.nextId()
+  if (turn === undefined) return marked(new Ask(slot, self.tag, self.payload, limit, Infinity), options, fiber)
+  const handling = turn.item instanceof Envelope ? turn.item : undefined
+  const inherited = handling === undefined ? Infinity : handling.deadline()
+  const ask = marked(new Ask(slot, self.tag, self.payload, limit, inherited), options, fiber)
+  ask.sender = turn.incarnation.host.path
+  if (handling?.correlationId !== undefined) ask.correlationId ??= handling.correlationId
+  if (turn.incarnation.host === slot && !turn.beside) ask.undelivered({ _tag: "AskedItself" })
+  return ask
+}
+
+const marked = (ask: Ask, options: SendOptions, fiber: Fiber.Fiber<unknown, unknown>): Ask => {
+  const { span } = fiber.cache
+  if (span !== undefined) ask.span = span
+  if (options === defaultSendOptions) return ask
   ask.priority = options.priority
-  ask.span = fiber.cache.span
   ask.correlationId = options.correlationId
-  let inherited = Infinity
-  if (turn !== undefined) {
-    ask.sender = turn.incarnation.host.path
-    if (turn.item instanceof Envelope) {
-      inherited = turn.item.due
-      ask.correlationId ??= turn.item.correlationId
-    }
-    if (turn.incarnation.host === slot && !turn.beside) {
-      ask.undelivered({ _tag: "AskedItself" })
-      return ask
-    }
-  }
-  ask.limitTo(options.timeout ?? system.askTimeout, inherited)
   return ask
 }
 
@@ -178,31 +188,29 @@ const askWith = (self: AskDescription, fiber: Fiber.Fiber<unknown, unknown>): Ef
   const ask = askFrom(self, fiber)
   if (ask.exit === undefined) deliver(ask, self)
   if (ask.exit !== undefined) return ask.exit
+  ask.startTimer()
+  const asker = turnOf(fiber.context)?.incarnation
   return Effect.callback((resume) => {
-    ask.wait(turnOf(fiber.context)?.incarnation, resume)
+    ask.wait(asker, resume)
     return Effect.sync(() => ask.withdraw())
   })
 }
 
 const deliver = (ask: Ask, self: AskDescription): void => {
-  const slot = self.slot
-  if (slot.takesHandOff) return slot.handOff(ask)
-  if (slot.offer(ask, undefined) !== "full") return
-  const { mailboxTimeout } = self.options
-  const waitedFrom = slot.system.timers.now()
-  let timer: { due: number; index: number; expire(): void } | undefined
-  const stop = slot.waitForRoom({
-    item: ask,
-    payload: undefined,
-    settled: () => (timer === undefined ? undefined : slot.system.timers.remove(timer))
+  const { options, slot } = self
+  if (slot.takesHandOff) slot.handOff(ask)
+  else if (slot.offer(ask, undefined) === "full") waitForRoom(ask, slot, options.mailboxTimeout)
+}
+
+const waitForRoom = (ask: Ask, slot: Slot, limit: number | undefined): void => {
+  const { timers } = slot.system
+  const waitedFrom = timers.now()
+  const timer = new Timer(() => {
+    stopWaiting()
+    ask.undelivered({ _tag: "MailboxFull", capacity: slot.capacity, waited: timers.now() - waitedFrom })
   })
-  if (mailboxTimeout === undefined) return
-  const expire = () => {
-    stop()
-    ask.undelivered({ _tag: "MailboxFull", capacity: slot.capacity, waited: slot.system.timers.now() - waitedFrom })
-  }
-  timer = { due: 0, index: -1, expire }
-  slot.system.timers.add(timer, mailboxTimeout)
+  const stopWaiting = slot.waitForRoom({ item: ask, payload: undefined, settled: () => timers.remove(timer) })
+  if (limit !== undefined) timers.add(timer, limit)
 }
 
 const AskProto: object = Effectable.Prototype<Effect.Effect<unknown, unknown>>({
@@ -246,11 +254,11 @@ export const forward = (request: Envelope, to: AskDescription): void => {
     return
   }
   const relay = new Relay(to.slot, to.tag, to.payload, request)
+  relay.id = request.id
   relay.priority = request.priority
   relay.correlationId = request.correlationId
   relay.span = request.span
   relay.sender = request.sender
-  relay.id = request.id
   if (request.target !== undefined) request.unlink()
   to.slot.offerNow(relay, undefined)
 }
@@ -259,9 +267,8 @@ export const forward = (request: Envelope, to: AskDescription): void => {
 class Relay extends Ask {
   private readonly first: Ask
   constructor(slot: Slot, tag: number, payload: unknown, first: Ask) {
-    super(slot, tag, payload)
+    super(slot, tag, payload, Infinity, first.deadline())
     this.first = first
-    this.due = first.due
   }
   override deliver(to: Receiver): unknown {
     return this.first.exit === undefined ? super.deliver(to) : undefined

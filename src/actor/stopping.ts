@@ -20,20 +20,23 @@ export const stopSlot = (
   reason: ExitReason.ExitReason,
   limit: number | "kill"
 ): Effect.Effect<ExitReason.ExitReason> =>
+  Effect.suspend(() => {
+    if (!slot.isDown) {
+      if (limit === "kill") slot.kill()
+      else slot.stop(reason)
+    }
+    if (slot.isDown) return Effect.succeed(slot.exit ?? slot.lastEnd ?? reason)
+    return limit === "kill" || limit === Infinity ? awaitDown(slot) : awaitWithin(slot, limit)
+  })
+
+const awaitWithin = (slot: Slot, limit: number): Effect.Effect<ExitReason.ExitReason> =>
   Effect.callback((resume) => {
-    let over = false
-    let timer: Timer | undefined
+    const { timers } = slot.system
+    const timer = new Timer(() => slot.kill())
     slot.onceDown((ended) => {
-      over = true
-      if (timer !== undefined) slot.system.timers.remove(timer)
+      timers.remove(timer)
       resume(Effect.succeed(ended))
     })
-    if (over) return
-    if (limit === "kill") slot.kill()
-    else slot.stop(reason)
-    if (over || limit === "kill") return
     if (limit <= 0) slot.kill()
-    if (over || limit === Infinity) return
-    timer = new Timer(() => slot.kill())
-    slot.system.timers.add(timer, limit)
+    else timers.add(timer, limit)
   })

@@ -69,6 +69,7 @@ export class Admission {
   readonly waiters = new Set<Waiter>()
   /** Whether each push must be looked at, not only those that meet the ceiling. */
   readonly looksAtEach: boolean
+  readonly countsBytes: boolean
   private readonly priorityOf: ((message: Message) => number) | undefined
   private readonly sizeOf: (message: Message) => number
   private bytesHeld = 0
@@ -82,13 +83,14 @@ export class Admission {
     this.discardOnRestart = options.onRestart === "discard"
     this.priorityOf = options.priority
     this.sizeOf = options.sizeOf ?? payloadBytes
-    this.looksAtEach = this.priorityOf !== undefined || this.bytes !== Infinity || this.whileRestarting !== Infinity
+    this.countsBytes = this.bytes !== Infinity
+    this.looksAtEach = this.priorityOf !== undefined || this.countsBytes || this.whileRestarting !== Infinity
   }
 
   /** A message larger than the whole bound is still let into an empty mailbox: it could never be sent otherwise. */
   isFull(size: number, message: Message): boolean {
     if (size >= this.capacity) return true
-    return this.bytes !== Infinity && size > 0 && this.bytesHeld + this.sizeOf(message) > this.bytes
+    return this.countsBytes && size > 0 && this.bytesHeld + this.sizeOf(message) > this.bytes
   }
 
   priority(item: Item, message: Message): number {
@@ -97,11 +99,11 @@ export class Admission {
   }
 
   added(message: Message): void {
-    if (this.bytes !== Infinity) this.bytesHeld += this.sizeOf(message)
+    if (this.countsBytes) this.bytesHeld += this.sizeOf(message)
   }
 
   taken(message: Message): void {
-    if (this.bytes !== Infinity) this.bytesHeld -= this.sizeOf(message)
+    this.bytesHeld -= this.sizeOf(message)
   }
 }
 

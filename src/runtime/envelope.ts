@@ -49,21 +49,38 @@ export interface Marks {
   readonly sender: string | undefined
 }
 
-/** @internal */
+/**
+ * Marks are rare, so they stand on the prototype until one is set: an envelope without them is small.
+ *
+ * @internal
+ */
 export class Envelope implements Marks {
   readonly tag: number
   readonly payload: unknown
-  id = 0
-  priority = DEFAULT_PRIORITY
-  correlationId: string | undefined = undefined
-  span: Tracer.AnySpan | undefined = undefined
-  sender: string | undefined = undefined
-  /** Monotonic milliseconds at which nobody waits for the outcome any more. */
-  due = Infinity
+  declare id: number
+  declare priority: number
+  declare correlationId: string | undefined
+  declare span: Tracer.AnySpan | undefined
+  declare sender: string | undefined
+
+  static {
+    Object.assign(this.prototype, {
+      id: 0,
+      priority: DEFAULT_PRIORITY,
+      correlationId: undefined,
+      span: undefined,
+      sender: undefined
+    })
+  }
 
   constructor(tag: number, payload: unknown) {
     this.tag = tag
     this.payload = payload
+  }
+
+  /** Monotonic milliseconds at which nobody waits for the outcome any more. */
+  deadline(): number {
+    return Infinity
   }
 
   /** Gives the message to the actor; the result is settled by the caller. `undefined`: nothing to do. */

@@ -115,7 +115,9 @@ export abstract class Inbox implements Runnable {
   /** Takes everything that is queued or waits for room, in order. */
   protected loseAll(reason: DeadLetterReason): void {
     const mailbox = this.mailbox
-    while (mailbox.next()) this.lose(mailbox.item, mailbox.payload, reason)
+    for (let item = mailbox.next(); item !== undefined; item = mailbox.next()) {
+      this.lose(item, mailbox.payload(), reason)
+    }
     mailbox.rewind()
     const waiters = this.admission?.waiters
     if (waiters === undefined || waiters.size === 0) return
@@ -147,7 +149,8 @@ export abstract class Inbox implements Runnable {
 
   /** A message leaves a mailbox with rules: senders that wait for room get it. */
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
-    admission.taken(this.describe(item, payload))
+    if (admission.countsBytes) admission.taken(this.describe(item, payload))
+    if (admission.waiters.size === 0) return
     for (const waiter of admission.waiters) {
       if (admission.isFull(this.size, this.describe(waiter.item, waiter.payload))) return
       admission.waiters.delete(waiter)
@@ -176,11 +179,10 @@ export abstract class Inbox implements Runnable {
   }
 
   private dropOldest(admission: Admission): void {
-    const mailbox = this.mailbox
-    mailbox.shiftOldest()
-    admission.taken(this.describe(mailbox.item, mailbox.payload))
-    this.dropped(mailbox.item, mailbox.payload, "drop-oldest")
-    mailbox.release()
+    const item = this.mailbox.nextToDrop()!
+    const payload = this.mailbox.payload()
+    if (admission.countsBytes) admission.taken(this.describe(item, payload))
+    this.dropped(item, payload, "drop-oldest")
   }
 
   private accept(item: Item, payload: unknown, priority: number): Verdict {

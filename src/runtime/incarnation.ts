@@ -8,7 +8,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
@@ -87,11 +86,11 @@ type Hook = (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown>
 export class Incarnation {
   readonly host: Host
   readonly number: number
-  readonly turn: Turn
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** It has been told to stop once its message is handled. */
   stopping = false
   private asking: Set<Outgoing> | undefined = undefined
+  private turnOrNone: Turn | undefined = undefined
   private scopeOrNone: Scope.Closeable | undefined = undefined
   private contextOrNone: Context.Context<never> | undefined = undefined
   private runner: (<A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>) | undefined = undefined
@@ -102,7 +101,11 @@ export class Incarnation {
   constructor(host: Host, number: number) {
     this.host = host
     this.number = number
-    this.turn = new Turn(this, false, 0, undefined)
+  }
+
+  /** The turn of the messages handled one at a time. */
+  get turn(): Turn {
+    return (this.turnOrNone ??= new Turn(this, false, 0, undefined))
   }
 
   get scope(): Scope.Closeable {
@@ -111,6 +114,13 @@ export class Incarnation {
 
   get context(): Context.Context<never> {
     return (this.contextOrNone ??= this.contextOf(this.turn))
+  }
+
+  /** Gives back what init needed: an actor of plain handlers may never need it again. */
+  settled(): void {
+    this.turnOrNone = undefined
+    this.contextOrNone = undefined
+    this.runner = undefined
   }
 
   waitsFor(ask: Outgoing): void {
@@ -169,19 +179,15 @@ export class Incarnation {
   }
 
   /**
-   * Ends it and calls back when everything it held has been released; at once where there is nothing to release.
-   * The exit given to `done` is a failure when a finalizer or a hook failed.
+   * Ends it: hooks first, then finalizers, once its running handler is over. The effect does that and fails when one of
+   * them did; `undefined` when there is nothing to release.
    */
-  end(reason: ExitReason.ExitReason, restarts: boolean, done: (exit: Exit.Exit<unknown, unknown>) => void): void {
+  end(reason: ExitReason.ExitReason, restarts: boolean): Effect.Effect<unknown, unknown> | undefined {
     const hooks = restarts ? this.restartHooks : this.stopHooks
     const fiber = this.fiber?.pollUnsafe() === undefined ? this.fiber : undefined
-    if (hooks === undefined && fiber === undefined) {
-      const scope = this.scopeOrNone
-      const closing = scope === undefined ? undefined : Scope.closeUnsafe(scope, ExitReason.toExit(reason))
-      if (closing === undefined) return done(Exit.void)
-      return void this.host.system.runFork(closing).addObserver(done)
-    }
-    this.host.system.runFork(this.ending(reason, hooks ?? [], fiber)).addObserver(done)
+    if (hooks !== undefined || fiber !== undefined) return this.ending(reason, hooks ?? [], fiber)
+    const scope = this.scopeOrNone
+    return scope === undefined ? undefined : Scope.closeUnsafe(scope, ExitReason.toExit(reason))
   }
 
   private ending(

@@ -25,15 +25,15 @@ export class Mailbox {
   head = 0
   tail = 0
   limit = 0
-  /** The message taken last by `next`. */
-  item: Item = 0
-  payload: unknown = undefined
   lanes: Lanes | undefined = undefined
 
   private buffer: Array<unknown> = EMPTY
   private mask = -1
   /** Words allowed by the owner's bounds, or 0 when closed. */
-  private ceiling = Infinity
+  private ceiling = 0
+  /** Where the payload of the message taken last is. */
+  private at = 0
+  private fromLane: readonly [Item, unknown] | undefined = undefined
 
   get size(): number {
     return (this.tail - this.head) / 2 + (this.lanes === undefined ? 0 : this.lanes.size)
@@ -57,38 +57,34 @@ export class Mailbox {
     this.push(item, payload)
   }
 
-  /** Takes the next message into `item` and `payload`. */
-  next(): boolean {
-    if (this.lanes !== undefined && this.lanes.size > 0 && this.nextOfLanes()) return true
-    if (this.head === this.tail) return false
-    const index = this.head & this.mask
-    const buffer = this.buffer
-    this.item = buffer[index] as Item
-    this.payload = buffer[index + 1]
-    buffer[index] = buffer[index + 1] = undefined
-    this.head += 2
-    return true
+  /** Takes the next message; its payload is fetched by `payload`, which must follow. */
+  next(): Item | undefined {
+    if (this.lanes !== undefined && this.lanes.size > 0 && this.laneGoesFirst(this.lanes)) {
+      return this.takeFrom(this.lanes, this.lanes.highest())
+    }
+    return this.head === this.tail ? undefined : this.take()
   }
 
-  /** The oldest message of the lowest priority: what `drop-oldest` gives up. */
-  shiftOldest(): boolean {
+  /** The payload of the message taken last. */
+  payload(): unknown {
+    const entry = this.fromLane
+    if (entry !== undefined) {
+      this.fromLane = undefined
+      return entry[1]
+    }
+    const payload = this.buffer[this.at]
+    this.buffer[this.at] = undefined
+    return payload
+  }
+
+  /** Takes the oldest message of the lowest priority: what `drop-oldest` gives up. */
+  nextToDrop(): Item | undefined {
     const lanes = this.lanes
     const ringIsEmpty = this.head === this.tail
     if (lanes !== undefined && lanes.size > 0 && (ringIsEmpty || lanes.lowest() < DEFAULT_PRIORITY)) {
-      return this.take(lanes.shift(lanes.lowest()))
+      return this.takeFrom(lanes, lanes.lowest())
     }
-    if (ringIsEmpty) return false
-    const held = this.lanes
-    this.lanes = undefined
-    this.next()
-    this.lanes = held
-    return true
-  }
-
-  /** Forgets the message taken last, so that an idle actor does not hold on to it. */
-  release(): void {
-    this.item = 0
-    this.payload = undefined
+    return ringIsEmpty ? undefined : this.take()
   }
 
   /** Bounds the ring. `words` of 0 closes it: every push asks the slow path. */
@@ -100,7 +96,6 @@ export class Mailbox {
   /** Called when it runs empty: starts over at the front, gives back a ring that had grown large. */
   rewind(): void {
     this.head = this.tail = 0
-    this.release()
     if (this.buffer.length > KEPT_WORDS) this.setBuffer(EMPTY)
   }
 
@@ -128,16 +123,21 @@ export class Mailbox {
     this.limit = Math.min(buffer.length, this.ceiling)
   }
 
-  private nextOfLanes(): boolean {
-    const lanes = this.lanes!
-    const highest = lanes.highest()
-    if (highest < DEFAULT_PRIORITY && this.head !== this.tail) return false
-    return this.take(lanes.shift(highest))
+  private take(): Item {
+    const index = this.head & this.mask
+    const item = this.buffer[index] as Item
+    this.buffer[index] = undefined
+    this.at = index + 1
+    this.head += 2
+    return item
   }
 
-  private take(entry: readonly [Item, unknown]): boolean {
-    this.item = entry[0]
-    this.payload = entry[1]
-    return true
+  private laneGoesFirst(lanes: Lanes): boolean {
+    return lanes.highest() > DEFAULT_PRIORITY || this.head === this.tail
+  }
+
+  private takeFrom(lanes: Lanes, priority: number): Item {
+    this.fromLane = lanes.shift(priority)
+    return this.fromLane[0]
   }
 }

@@ -53,8 +53,10 @@ export class Slot extends Turns {
   context: Context.Context<never>
   /** The ref handed out for it. */
   ref: unknown = undefined
+  /** How its last incarnation ended. */
+  lastEnd: ExitReason.ExitReason | undefined = undefined
   private readonly parentPath: string
-  private readonly name: string
+  private readonly name: string | number
   private started: Started | undefined = undefined
   private stopReason: ExitReason.ExitReason | undefined = undefined
   private ending: Ending | undefined = undefined
@@ -69,7 +71,7 @@ export class Slot extends Turns {
     owner: Owner,
     context: Context.Context<never>,
     parentPath: string,
-    name: string,
+    name: string | number,
     options?: MailboxOptions
   ) {
     super(system, options)
@@ -81,7 +83,9 @@ export class Slot extends Turns {
   }
 
   get path(): string {
-    return this.parentPath === "" ? this.name : `${this.parentPath}/${this.name}`
+    // Actors nobody named go by their program's name and a number.
+    const name = typeof this.name === "number" ? `${this.program.name}#${this.name}` : this.name
+    return this.parentPath === "" ? name : `${this.parentPath}/${name}`
   }
 
   protected get tags(): ReadonlyArray<string> {
@@ -132,6 +136,7 @@ export class Slot extends Turns {
       return this.endIncarnation(reason, false)
     }
     this.handlers = exit.value
+    incarnation.settled()
     if (this.system.observed) {
       this.system.emit({ _tag: "ActorStarted", path: this.path, incarnation: incarnation.number })
     }
@@ -233,9 +238,11 @@ export class Slot extends Turns {
     incarnation.announceEnd(reason)
     const killed = reason._tag === "Killed"
     if (killed) incarnation.fiber?.interruptUnsafe()
+    const releasing = incarnation.end(reason, restarts)
+    if (releasing === undefined) return this.ended(reason)
     const ending: Ending = { reason, since: this.system.timers.now(), abandoned: false, released: false }
     this.ending = ending
-    incarnation.end(reason, restarts, (exit) => this.onReleased(ending, exit))
+    this.system.runFork(releasing).addObserver((exit) => this.onReleased(ending, exit))
     if (killed && !ending.released) this.abandon()
   }
 
@@ -270,6 +277,7 @@ export class Slot extends Turns {
 
   private ended(reason: ExitReason.ExitReason): void {
     this.state = State.Down
+    this.lastEnd = reason
     const started = this.started
     const downCallbacks = this.downCallbacks
     this.downCallbacks = undefined
@@ -282,7 +290,7 @@ export class Slot extends Turns {
   /** Calls back when the present incarnation has ended, whatever comes after it; at once when there is none. */
   onceDown(callback: Watcher): void {
     if (this.state === State.Ended) callback(this.exit!)
-    else if (this.state === State.Down) callback(ExitReason.Shutdown())
+    else if (this.state === State.Down) callback(this.lastEnd ?? ExitReason.Shutdown())
     else (this.downCallbacks ??= []).push(callback)
   }
 

@@ -33,6 +33,8 @@ export class System {
   readonly context: Context.Context<never>
   readonly askTimeout: number
   readonly letters = new DeadLetters()
+  /** Whether any sender has ever marked a conversation, so that tells need to look for one to carry on. */
+  correlates = false
   /** Asks that run on the asker's stack are nested at most this deep. */
   handoffs = 0
   /** Actors that were killed and still hold resources, with the time of the kill. */

@@ -45,7 +45,7 @@ export class Timers {
   }
 
   add(node: TimerNode, millis: number): void {
-    this.addAt(node, this.now() + millis)
+    this.addAt(node, Math.ceil(this.now() + millis))
   }
 
   addAt(node: TimerNode, due: number): void {

@@ -29,6 +29,7 @@ export const NO_HANDLERS: ReadonlyArray<CompiledHandler> = []
  * @internal
  */
 export interface Program {
+  readonly name: string
   readonly tags: ReadonlyArray<string>
   /** Makes the handlers, one per tag, in order. Run anew for each incarnation. */
   readonly init: Effect.Effect<ReadonlyArray<CompiledHandler>, unknown>
@@ -75,9 +76,10 @@ export abstract class Turns extends Inbox implements Receiver {
     let handled = 0
     while (true) {
       if (this.control !== 0 && !this.obey()) return handled + 1
-      if (!mailbox.next()) break
+      const item = mailbox.next()
+      if (item === undefined) break
       handled++
-      if (!this.handle(mailbox.item, mailbox.payload) || this.state !== State.Running) return handled
+      if (!this.handle(item, mailbox.payload()) || this.state !== State.Running) return handled
       if (handled === limit) {
         if (!dispatcher.mayContinue(handled)) break
         limit += dispatcher.turn

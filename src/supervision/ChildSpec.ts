@@ -67,7 +67,7 @@ export interface Options<E, R = never> {
   /** What a failure means, by tag or by function. Default: restart. */
   readonly onFailure?: OnFailure<E>
   /** How long to wait before each restart. Default: not at all. */
-  readonly backoff?: Schedule.Schedule<unknown, E> | Backoff<E>
+  readonly backoff?: Schedule.Schedule<unknown, NoInfer<E>> | Backoff<NoInfer<E>>
   /** Asked before each start: `false` leaves it out, which counts as a successful start. */
   readonly when?: Effect.Effect<boolean, never, R>
   /** How failures are logged. Default: `Warn`, from the fourth in a row on `Error`. */
@@ -81,13 +81,15 @@ export interface Options<E, R = never> {
  * @category models
  * @since 0.1.0
  */
-export interface SupervisorOptions<C extends ReadonlyArray<unknown>> {
+export interface SupervisorOptions<C extends ReadonlyArray<unknown>, R = never> {
   /** Default `one-for-one`. */
   readonly strategy?: Strategy
   /** Default: 1 restart within 5 seconds. */
   readonly intensity?: Intensity
   /** What its parent does when it ends. Default `permanent`. */
   readonly restart?: Restart
+  /** Asked before each start: `false` leaves it out, which counts as a successful start. */
+  readonly when?: Effect.Effect<boolean, never, R>
   /** Started in this order, stopped in reverse. */
   readonly children: C
 }
@@ -111,7 +113,12 @@ export interface Settings {
 
 /** What a spec starts. @internal */
 export type Target =
-  | { readonly _tag: "actor"; readonly behavior: Behavior<unknown, void, unknown, unknown> }
+  | {
+    readonly _tag: "actor"
+    readonly behavior: Behavior<unknown, void, unknown, unknown>
+    /** Whether its ref is a service of the tree. */
+    readonly provides: boolean
+  }
   | { readonly _tag: "effect"; readonly effect: Effect.Effect<unknown, unknown> }
   | { readonly _tag: "service"; readonly layer: Layer.Layer<unknown, unknown> }
   | {
@@ -119,6 +126,10 @@ export type Target =
     readonly strategy: Strategy
     readonly intensity: Intensity
     readonly children: ReadonlyArray<SpecImpl>
+    /** Children come and go while it runs: ended ones are forgotten, and all stop together. */
+    readonly dynamic: boolean
+    /** A service made of the running supervisor. */
+    readonly provides: { readonly key: string; readonly make: (node: never) => unknown } | undefined
   }
 
 /** @internal */
@@ -165,10 +176,14 @@ const toMillis = (input: Duration.Input): number => {
 }
 
 /** @internal */
-export const ofBehavior = (behavior: Behavior<unknown, void, unknown, unknown>, options: Options<never, unknown>) =>
+export const ofBehavior = (
+  behavior: Behavior<unknown, void, unknown, unknown>,
+  options: Options<never, unknown>,
+  provides = true
+): SpecImpl =>
   build(
     options.id ?? implOf(behavior as never).name,
-    { _tag: "actor", behavior },
+    { _tag: "actor", behavior, provides },
     options,
     options.shutdown ?? SHUTDOWN,
     options.startTimeout ?? START_TIMEOUT
@@ -183,16 +198,25 @@ export const ofLayer = (id: string, layer: Layer.Layer<unknown, unknown>, option
   build(id, { _tag: "service", layer }, options, options.shutdown ?? SHUTDOWN, options.startTimeout ?? START_TIMEOUT)
 
 /** @internal */
-export const ofSupervisor = (id: string, options: SupervisorOptions<ReadonlyArray<unknown>>): SpecImpl =>
+export const ofSupervisor = (
+  id: string,
+  options: SupervisorOptions<ReadonlyArray<unknown>, unknown>,
+  dynamic?: Extract<Target, { readonly _tag: "supervisor" }>["provides"]
+): SpecImpl =>
   build(
     id,
     {
       _tag: "supervisor",
       strategy: options.strategy ?? "one-for-one",
       intensity: options.intensity ?? defaultIntensity,
-      children: (options.children ?? []).map(toSpec)
+      children: (options.children ?? []).map(toSpec),
+      dynamic: dynamic !== undefined,
+      provides: dynamic
     },
-    options.restart === undefined ? {} : { restart: options.restart },
+    {
+      ...(options.restart === undefined ? undefined : { restart: options.restart }),
+      ...(options.when === undefined ? undefined : { when: options.when })
+    },
     Duration.infinity,
     Duration.infinity
   )

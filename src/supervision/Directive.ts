@@ -28,12 +28,24 @@ export type ByTag<E> =
   & { readonly defect?: Directive | ((defect: unknown) => Directive) }
 
 /**
+ * One decision for all failures, from the whole cause.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Decide<in E> {
+  (cause: Cause.Cause<E>): Directive
+  // A property that no function has keeps misspelt tags from passing as properties of this one.
+  readonly "~byTag"?: never
+}
+
+/**
  * How failures of a child are decided: by the error's tag, or by a function of the whole cause.
  *
  * @category models
  * @since 0.1.0
  */
-export type OnFailure<E> = ByTag<E> | ((cause: Cause.Cause<E>) => Directive)
+export type OnFailure<E> = ByTag<E> | Decide<E>
 
 /** What a spec holds, with its error type forgotten. @internal */
 export type AnyOnFailure =

@@ -109,10 +109,10 @@ export type Needs<C, Have = never, Missing = never> = C extends readonly [infer 
  * @category constructors
  * @since 0.1.0
  */
-export const make = <const C extends ReadonlyArray<Child>>(
+export const make = <const C extends ReadonlyArray<Child>, R = never>(
   id: string,
-  options: SupervisorOptions<C>
-): ChildSpec<Out<C[number]>, Err<C[number]>, Needs<C>> => Spec.ofSupervisor(id, options) as never
+  options: SupervisorOptions<C, R>
+): ChildSpec<Out<C[number]>, Err<C[number]>, Needs<C> | NoInfer<R>> => Spec.ofSupervisor(id, options as never) as never
 
 /**
  * An actor as a child, with its options. A behavior alone stands for a child with all defaults.
@@ -122,8 +122,8 @@ export const make = <const C extends ReadonlyArray<Child>>(
  */
 export const child = <A, E, R, R2 = never>(
   behavior: Behavior<A, void, E, R>,
-  options?: Options<NoInfer<E>, R2>
-): ChildSpec<A, E, R | R2> => Spec.ofBehavior(behavior as never, (options ?? {}) as never) as never
+  options?: Options<E, R2>
+): ChildSpec<A, E, R | NoInfer<R2>> => Spec.ofBehavior(behavior as never, (options ?? {}) as never) as never
 
 /**
  * A plain long-running effect as a child. Its success is a normal end, which only a permanent child is restarted after;
@@ -135,8 +135,8 @@ export const child = <A, E, R, R2 = never>(
 export const effect = <A, E, R, R2 = never>(
   id: string,
   run: Effect.Effect<A, E, R>,
-  options?: Omit<Options<NoInfer<E>, R2>, "id">
-): ChildSpec<never, E, Exclude<R, Scope.Scope> | R2> => Spec.ofEffect(id, run as never, (options ?? {}) as never) as never
+  options?: Omit<Options<E, R2>, "id">
+): ChildSpec<never, E, Exclude<R, Scope.Scope> | NoInfer<R2>> => Spec.ofEffect(id, run as never, (options ?? {}) as never) as never
 
 /**
  * A Layer as a child: built anew, with a memo of its own, at each start, and released at each end. Children listed after
@@ -149,8 +149,8 @@ export const effect = <A, E, R, R2 = never>(
 export const service = <A, E, R, R2 = never>(
   id: string,
   layer: Layer.Layer<A, E, R>,
-  options?: Omit<Options<NoInfer<E>, R2>, "id">
-): ChildSpec<A, E, R | R2> => Spec.ofLayer(id, layer as never, (options ?? {}) as never) as never
+  options?: Omit<Options<E, R2>, "id">
+): ChildSpec<A, E, R | NoInfer<R2>> => Spec.ofLayer(id, layer as never, (options ?? {}) as never) as never
 
 /**
  * Checks a tree without starting anything: ids, numbers, durations, names of options.
@@ -175,9 +175,9 @@ class Root implements Owner {
   }
 }
 
-/** A tree that is one child alone is looked after by a supervisor of its own. */
+/** A tree that is one child alone, or that may be left out, is looked after by a supervisor of its own. */
 const rooted = (spec: Spec.SpecImpl): Spec.SpecImpl =>
-  spec.kind === "supervisor" ? spec : Spec.ofSupervisor(spec.id, { children: [spec] })
+  spec.kind === "supervisor" && spec.when === undefined ? spec : Spec.ofSupervisor(spec.id, { children: [spec] })
 
 const startNode = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<SupervisorNode, StartFailed<E>, R> =>
   Effect.withFiber((fiber) =>

@@ -12,12 +12,13 @@ import * as Tracer from "effect/Tracer"
 import type { Behavior } from "../actor/Behavior.ts"
 import type { Status } from "../actor/ActorRef.ts"
 import { stopSlot } from "../actor/stopping.ts"
-import { Envelope } from "../runtime/envelope.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
+import type { Slot } from "../runtime/slot.ts"
 import { type Child, type ChildState } from "./child.ts"
 import { type ChildSpec, type Settings, settingsOf, toSpec } from "./ChildSpec.ts"
 import { ChildConflict, ChildNotFound, InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
+import { request } from "./request.ts"
 import { problemOf } from "./validate.ts"
 
 /**
@@ -98,30 +99,16 @@ export interface SupervisorRef<in Out> {
   readonly kill: Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning>
 }
 
-/** A request in the supervisor's mailbox: done in a turn of its own, refused when there is no turn any more. */
-class Request extends Envelope {
-  private readonly work: () => Effect.Effect<unknown, unknown>
-  private readonly refuse: () => void
-  constructor(work: () => Effect.Effect<unknown, unknown>, refuse: () => void) {
-    super(-1, undefined)
-    this.work = work
-    this.refuse = refuse
-  }
-  override deliver(): unknown {
-    return this.work()
-  }
-  override undelivered(): boolean {
-    this.refuse()
-    return true
-  }
-}
-
 /** @internal */
 export class RefImpl implements SupervisorRef<unknown> {
   private readonly node: SupervisorNode
 
   constructor(node: SupervisorNode) {
     this.node = node
+  }
+
+  get "~slot"(): Slot {
+    return this.node.slot
   }
 
   get path(): string {
@@ -138,10 +125,10 @@ export class RefImpl implements SupervisorRef<unknown> {
       Effect.sync(this.node.slot.watch((reason) => resume(Effect.succeed(reason))))
     )
   }
-  readonly children = Effect.sync(() => this.node.children.map((child) => this.statusOf(this.node, child)))
+  readonly children = Effect.sync(() => Array.from(this.node.children.values(), (child) => this.statusOf(this.node, child)))
 
   readonly count = Effect.sync((): Counts => {
-    const { children } = this.node
+    const children = [...this.node.children.values()]
     const supervisors = children.filter((child) => child.spec.kind === "supervisor").length
     const active = children.filter((child) => child.state === "running").length
     return { specs: children.length, active, supervisors, workers: children.length - supervisors }
@@ -154,11 +141,10 @@ export class RefImpl implements SupervisorRef<unknown> {
         const spec = toSpec(child)
         const problem = problemOf(spec, node.path)
         if (problem !== undefined) return Effect.fail(problem)
-        const existing = node.find(spec.id)
+        const existing = node.children.get(spec.id)
         if (existing !== undefined) return Effect.fail(this.conflict(existing))
         const tree = node.tree.with(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>)
         const added = node.adopt(spec, tree)
-        node.children = [...node.children, added]
         return Effect.flatMap(node.start(added), (exit) => {
           if (Exit.isFailure(exit)) {
             node.forget(added, ExitReason.Failed(exit.cause))
@@ -243,13 +229,13 @@ export class RefImpl implements SupervisorRef<unknown> {
       lastFailure: child.lastFailure,
       nextAttempt: child.nextAttempt,
       queued: child.slot.size,
-      children: inner === undefined ? [] : inner.children.map((below) => this.statusOf(inner, below))
+      children: inner === undefined ? [] : Array.from(inner.children.values(), (below) => this.statusOf(inner, below))
     }
   }
 
   private find(id: string): Effect.Effect<Child, ChildNotFound> {
     return Effect.suspend(() => {
-      const child = this.node.find(id)
+      const child = this.node.children.get(id)
       return child === undefined ? Effect.fail(new ChildNotFound({ path: this.path, id })) : Effect.succeed(child)
     })
   }
@@ -266,17 +252,7 @@ export class RefImpl implements SupervisorRef<unknown> {
     return this.request(() => Effect.flatMap(this.find(id), use))
   }
 
-  /** Does something in a turn of the supervisor's; whoever asked may leave, the work goes on. */
   private request<A, E>(work: () => Effect.Effect<A, E>): Effect.Effect<A, E | SupervisorNotRunning> {
-    return Effect.callback((resume) => {
-      const { slot } = this.node
-      const refuse = () => resume(Effect.fail(new SupervisorNotRunning({ path: this.path })))
-      if (slot.isEnded) return refuse()
-      const done = () =>
-        Effect.flatMap(Effect.exit(work()), (exit) => Effect.sync(() => resume(exit))).pipe(Effect.onInterrupt(() =>
-          Effect.sync(refuse)
-        ))
-      slot.offer(new Request(done, refuse), undefined)
-    })
+    return request(this.node, work)
   }
 }

@@ -31,6 +31,8 @@ export type ChildState = "starting" | "running" | "restarting" | "stopping" | "s
 export class Child {
   readonly spec: SpecImpl
   readonly slot: Slot
+  /** Where its services come from. */
+  readonly tree: Tree
   state: ChildState = "stopped"
   /** Its end was asked for by the supervisor, so it is no news. */
   asked = false
@@ -47,9 +49,10 @@ export class Child {
   /** Changes whenever what was pending no longer holds. */
   private epoch = 0
 
-  constructor(spec: SpecImpl, slot: Slot) {
+  constructor(spec: SpecImpl, slot: Slot, tree: Tree) {
     this.spec = spec
     this.slot = slot
+    this.tree = tree
     this.steps = spec.backoff === undefined ? undefined : new Steps(spec.backoff)
   }
 
@@ -114,21 +117,22 @@ export const makeChild = (spec: SpecImpl, owner: Owner, path: string, tree: Tree
   switch (target._tag) {
     case "actor": {
       const impl = implOf(target.behavior as never)
-      const slot = new Slot(tree.system, impl.program(undefined), owner, tree.context, path, spec.id, impl.options.mailbox)
-      tree.provide(impl.key.key, makeRef(slot, impl.compiled, impl.protocol))
-      return new Child(spec, slot)
+      const slot = new Slot(tree.system, impl.program(undefined), owner, tree.base, path, spec.id, impl.options.mailbox)
+      const ref = makeRef(slot, impl.compiled, impl.protocol)
+      if (target.provides) tree.provide(impl.key.key, ref)
+      return new Child(spec, slot, tree)
     }
     case "service":
-      return new Child(spec, plainSlot(layerProgram(target.layer, tree), spec, owner, path, tree))
+      return new Child(spec, plainSlot(layerProgram(target.layer, tree), spec, owner, path, tree), tree)
     case "effect":
-      return new Child(spec, plainSlot(effectProgram(target.effect), spec, owner, path, tree))
+      return new Child(spec, plainSlot(effectProgram(target.effect), spec, owner, path, tree), tree)
   }
 }
 
 const plainSlot = (program: Program, spec: SpecImpl, owner: Owner, path: string, tree: Tree): Slot =>
-  new Slot(tree.system, program, owner, tree.context, path, spec.id)
+  new Slot(tree.system, program, owner, tree.base, path, spec.id)
 
-const declaresNothing = { tags: [], declares: () => false }
+const declaresNothing = { name: "", tags: [], declares: () => false }
 
 /** Runs beside an empty mailbox; its success is a normal end, and a stop interrupts it. */
 const effectProgram = (effect: Effect.Effect<unknown, unknown>): Program => ({

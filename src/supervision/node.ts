@@ -25,7 +25,7 @@ import { Escalated, RestartIntensityExceeded, StartFailed } from "./errors.ts"
 import { Window } from "./Intensity.ts"
 import { Reporter } from "./report.ts"
 import * as Restart from "./Restart.ts"
-import { startChild, startNow } from "./starting.ts"
+import { isNow, start, type Started } from "./starting.ts"
 import * as Strategy from "./Strategy.ts"
 import type { Tree } from "./tree.ts"
 
@@ -39,8 +39,8 @@ export class SupervisorNode implements Owner {
   readonly spec: SpecImpl
   readonly slot: Slot
   readonly tree: Tree
-  /** In start order. */
-  children: Array<Child>
+  /** By id, in start order. */
+  children: Map<string, Child>
   window: Window
   private readonly target: SupervisorTarget
   private readonly statics: ReadonlyArray<Child>
@@ -55,36 +55,40 @@ export class SupervisorNode implements Owner {
     this.target = spec.target as SupervisorTarget
     this.slot = new Slot(
       tree.system,
-      { tags: [], declares: () => false, init: this.boot as never, stopInterrupts: true },
+      { name: spec.id, tags: [], declares: () => false, init: this.boot as never, stopInterrupts: true },
       owner,
-      tree.context,
+      tree.base,
       parentPath,
       spec.id
     )
     this.reporter = new Reporter(this.slot)
     this.window = new Window(this.target.intensity)
-    this.statics = this.target.children.map((child) => this.adopt(child, tree))
-    this.children = [...this.statics]
+    this.statics = this.target.children.map((child) => this.make(child, tree))
+    this.children = new Map(this.statics.map((child) => [child.spec.id, child]))
+    const { provides } = this.target
+    if (provides !== undefined) tree.provide(provides.key, provides.make(this as never))
   }
 
   get path(): string {
     return this.slot.path
   }
 
-  find(id: string): Child | undefined {
-    return this.children.find((child) => child.spec.id === id)
-  }
-
   nodeOf(child: Child): SupervisorNode | undefined {
     return this.nodes.get(child)
   }
 
-  /** Makes the place of a child, without starting it. */
+  /** Takes in a child behind the others, without starting it. */
   adopt(spec: SpecImpl, tree: Tree): Child {
+    const child = this.make(spec, tree)
+    this.children.set(spec.id, child)
+    return child
+  }
+
+  private make(spec: SpecImpl, tree: Tree): Child {
     let child: Child
     if (spec.kind === "supervisor") {
       const node = new SupervisorNode(spec, this, this.path, tree)
-      child = new Child(spec, node.slot)
+      child = new Child(spec, node.slot, tree)
       this.nodes.set(child, node)
     } else child = makeChild(spec, this, this.path, tree)
     this.bySlot.set(child.slot, child)
@@ -95,8 +99,8 @@ export class SupervisorNode implements Owner {
   forget(child: Child, reason: ExitReason.ExitReason): void {
     child.cancel()
     this.finish(child, reason)
-    this.children = this.children.filter((other) => other !== child)
-    if (this.statics.includes(child)) return
+    if (this.children.get(child.spec.id) === child) this.children.delete(child.spec.id)
+    if (this.isStatic(child)) return
     this.bySlot.delete(child.slot)
     this.nodes.delete(child)
   }
@@ -109,7 +113,12 @@ export class SupervisorNode implements Owner {
   }
 
   finishChildren(reason: ExitReason.ExitReason): void {
-    for (const child of this.children) this.finish(child, reason)
+    for (const child of this.children.values()) this.finish(child, reason)
+  }
+
+  /** A dynamic supervisor declares no children, so the look-up costs nothing where there are many. */
+  private isStatic(child: Child): boolean {
+    return !this.target.dynamic && this.statics.includes(child)
   }
 
   // --- Its own life ---
@@ -118,7 +127,7 @@ export class SupervisorNode implements Owner {
     const { incarnation } = yield* ActorContext
     this.begin(incarnation)
     yield* Effect.addFinalizer(() => this.stopAll)
-    for (const child of this.children) {
+    for (const child of this.children.values()) {
       const exit = yield* this.start(child)
       if (Exit.isFailure(exit)) return yield* this.startFailed(child, exit.cause)
     }
@@ -131,10 +140,10 @@ export class SupervisorNode implements Owner {
     incarnation.onEnd((reason) => {
       this.killed = reason._tag === "Killed"
     })
-    for (const child of this.children) {
-      if (!this.statics.includes(child)) this.forget(child, ExitReason.Shutdown())
+    for (const child of this.children.values()) {
+      if (!this.isStatic(child)) this.forget(child, ExitReason.Shutdown())
     }
-    this.children = [...this.statics]
+    this.children = new Map(this.statics.map((child) => [child.spec.id, child]))
     this.window = new Window(this.target.intensity)
   }
 
@@ -145,12 +154,16 @@ export class SupervisorNode implements Owner {
     return Effect.fail(new StartFailed({ path: this.path, child: child.spec.id, cause: cause as Cause.Cause<never> }))
   }
 
+  /** Static children stop one after another, the last first; dynamic ones all at once (R31). */
   private readonly stopAll: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    for (let i = this.children.length - 1; i >= 0; i--) {
-      const child = this.children[i]!
+    const together: Array<Effect.Effect<void>> = []
+    for (const child of [...this.children.values()].reverse()) {
       const stopping = this.stop(child)
-      if (stopping !== undefined) yield* stopping
+      if (stopping === undefined) continue
+      if (this.target.dynamic) together.push(stopping)
+      else yield* stopping
     }
+    yield* Effect.all(together, { concurrency: "unbounded", discard: true })
   })
 
   // --- What children tell ---
@@ -199,9 +212,9 @@ export class SupervisorNode implements Owner {
     const { directive } = child
     child.directive = undefined
     if (directive === "escalate") return this.escalate(child, causeOf(reason))
-    const decision = directive === "stop"
-      ? child.spec.restart === "temporary" ? "forget" : "keep"
-      : Restart.decide(child.spec.restart, reason)
+    const decided = directive === "stop" ? "keep" : Restart.decide(child.spec.restart, reason)
+    const forgets = this.target.dynamic || child.spec.restart === "temporary"
+    const decision = decided === "keep" && forgets ? "forget" : decided
     this.reporter.ended(child, reason, decision)
     switch (decision) {
       case "restart":
@@ -257,9 +270,9 @@ export class SupervisorNode implements Owner {
   private attempt(child: Child): Turn {
     child.cancel()
     if (this.target.strategy === "one-for-one") {
-      const exit = startNow(child, this.tree)
-      if (exit !== undefined) return this.attempted(child, exit)
-      return Effect.flatMap(startChild(child, this.tree), (exit) => this.attempted(child, exit) ?? Effect.void)
+      const started = start(child)
+      if (isNow(started)) return this.attempted(child, started)
+      return Effect.flatMap(started, (exit) => this.attempted(child, exit) ?? Effect.void)
     }
     return this.attemptGroup(child)
   }
@@ -267,8 +280,7 @@ export class SupervisorNode implements Owner {
   private attemptGroup(child: Child): Effect.Effect<void, unknown> {
     return Effect.gen({ self: this }, function*() {
       yield* this.stopGroup(child)
-      const { from, to } = this.groupOf(child)
-      for (const member of this.children.slice(from, to)) {
+      for (const member of this.groupOf(child)) {
         member.cancel()
         const exit = yield* this.start(member)
         const next = this.attempted(member, exit)
@@ -278,7 +290,7 @@ export class SupervisorNode implements Owner {
     })
   }
 
-  private attempted(child: Child, exit: Exit.Exit<boolean, unknown>): Turn {
+  private attempted(child: Child, exit: Started): Turn {
     if (Exit.isSuccess(exit)) return this.restarted(child)
     const reason = ExitReason.Failed(exit.cause)
     child.failed(reason)
@@ -295,17 +307,18 @@ export class SupervisorNode implements Owner {
     return child.state === "running" ? this.reporter.restarted(child) : undefined
   }
 
-  private groupOf(child: Child): { readonly from: number; readonly to: number } {
-    return Strategy.range(this.target.strategy, this.children.indexOf(child), this.children.length)
+  /** All that share the child's fate, it among them, in start order. */
+  private groupOf(child: Child): ReadonlyArray<Child> {
+    const children = [...this.children.values()]
+    const { from, to } = Strategy.range(this.target.strategy, children.indexOf(child), children.length)
+    return children.slice(from, to)
   }
 
   /** Stops, last first, all that share the child's fate; temporary ones are forgotten (R21, R22). */
   private stopGroup(child: Child): Effect.Effect<void> {
     if (this.target.strategy === "one-for-one") return Effect.void
     return Effect.gen({ self: this }, function*() {
-      const { from, to } = this.groupOf(child)
-      const members = this.children.slice(from, to).reverse()
-      for (const member of members) {
+      for (const member of [...this.groupOf(child)].reverse()) {
         if (member === child && member.slot.isDown) continue
         const stopping = this.stop(member)
         if (stopping !== undefined) yield* stopping
@@ -317,9 +330,9 @@ export class SupervisorNode implements Owner {
   // --- Starting and stopping one child ---
 
   /** Starts a child; `false` when its `when` left it out. */
-  start(child: Child): Effect.Effect<Exit.Exit<boolean, unknown>> {
-    const exit = startNow(child, this.tree)
-    return exit === undefined ? startChild(child, this.tree) : Effect.succeed(exit)
+  start(child: Child): Effect.Effect<Started> {
+    const started = start(child)
+    return isNow(started) ? Exit.succeed(started) : started
   }
 
   /** Asks a child to stop and kills it when its time is up (R30). `undefined`: it has ended already. */

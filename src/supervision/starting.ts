@@ -7,42 +7,34 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import { Timer } from "../runtime/timers.ts"
 import type { Child } from "./child.ts"
 import { StartTimeout } from "./errors.ts"
-import type { Tree } from "./tree.ts"
+
+/** How a start went: `true` when the child is up, `false` when its `when` left it out. @internal */
+export type Started = Exit.Exit<boolean, unknown>
 
 /**
- * Starts a child whose init needs no waiting. `undefined`: it cannot be said at once, and nothing has been begun.
+ * Starts a child. An exit comes back where nothing had to be waited for, else an effect that waits; interrupting that
+ * stops the half-started child.
  *
  * @internal
  */
-export const startNow = (child: Child, tree: Tree): Exit.Exit<boolean, unknown> | undefined => {
-  const { slot, spec } = child
-  if (spec.when !== undefined || !slot.isReleased || !Exit.isExit(slot.program.init)) return undefined
-  slot.context = tree.context
-  let exit: Exit.Exit<void, unknown> | undefined
-  slot.start((started) => {
-    exit = started
-  })
-  return finished(child, exit!)
-}
+export const start = (child: Child): Started | Effect.Effect<Started> =>
+  child.spec.when === undefined && child.slot.isReleased ? startWithin(child) : startAfter(child)
 
-/**
- * Starts a child. The exit holds `false` when its `when` left it out. Interrupting it stops the half-started child.
- *
- * @internal
- */
-export const startChild = (child: Child, tree: Tree): Effect.Effect<Exit.Exit<boolean, unknown>> =>
+const startAfter = (child: Child): Effect.Effect<Started> =>
   Effect.gen(function*() {
-    const { slot, spec } = child
-    if (spec.when !== undefined) {
-      const wanted = yield* Effect.exit(Effect.provideContext(spec.when, tree.context))
+    const { when } = child.spec
+    if (when !== undefined) {
+      const wanted = yield* Effect.exit(Effect.provideContext(when, child.tree.context))
       if (Exit.isFailure(wanted)) return wanted
       if (!wanted.value) return leftOut(child)
     }
-    child.state = "starting"
-    if (!slot.isReleased) yield* awaitRelease(child)
-    slot.context = tree.context
-    return finished(child, yield* startWithin(child))
+    if (!child.slot.isReleased) yield* awaitRelease(child)
+    const started = startWithin(child)
+    return isNow(started) ? started : yield* started
   })
+
+/** Whether nothing has to be waited for. @internal */
+export const isNow = (started: Started | Effect.Effect<Started>): started is Started => Exit.isExit(started)
 
 const leftOut = (child: Child): Exit.Exit<boolean> => {
   child.state = "stopped"
@@ -72,25 +64,40 @@ const awaitRelease = (child: Child): Effect.Effect<void> =>
     return Effect.sync(() => timers.remove(timer))
   })
 
-const startWithin = (child: Child): Effect.Effect<Exit.Exit<void, unknown>> =>
-  Effect.callback((resume) => {
-    const { slot, spec } = child
-    const { timers } = slot.system
-    let over = false
-    let late = false
-    const timer = new Timer(() => {
-      late = true
-      slot.stop(ExitReason.Shutdown())
-      if (over) return
-      // An init that cannot be interrupted gets the time to stop that the child has, and no more.
-      timers.add(killer, spec.shutdown === "kill" ? 0 : spec.shutdown)
-    })
-    const killer = new Timer(() => slot.kill())
-    slot.start((exit) => {
-      over = true
+const startWithin = (child: Child): Started | Effect.Effect<Started> => {
+  const { slot } = child
+  let exit: Exit.Exit<void, unknown> | undefined
+  let tell = (started: Exit.Exit<void, unknown>): void => {
+    exit = started
+  }
+  child.state = "starting"
+  slot.context = child.tree.context
+  slot.start((started) => tell(started))
+  if (exit !== undefined) return finished(child, exit)
+  return Effect.callback<Started>((resume) => {
+    if (exit !== undefined) return resume(Effect.succeed(finished(child, exit)))
+    const limits = limitStart(child)
+    tell = (started) => resume(Effect.succeed(finished(child, limits.over(started))))
+  })
+}
+
+/** Stops an init that takes too long; one that does not even stop is killed after the child's time to stop. */
+const limitStart = (child: Child): { readonly over: (exit: Exit.Exit<void, unknown>) => Exit.Exit<void, unknown> } => {
+  const { slot, spec } = child
+  const { timers } = slot.system
+  let late = false
+  const killer = new Timer(() => slot.kill())
+  const timer = new Timer(() => {
+    late = true
+    timers.add(killer, spec.shutdown === "kill" ? 0 : spec.shutdown)
+    slot.stop(ExitReason.Shutdown())
+  })
+  timers.add(timer, spec.startTimeout)
+  return {
+    over: (exit) => {
       timers.remove(timer)
       timers.remove(killer)
-      resume(Effect.succeed(late ? Exit.fail(new StartTimeout({ path: slot.path, after: spec.startTimeout })) : exit))
-    })
-    if (!over) timers.add(timer, spec.startTimeout)
-  })
+      return late ? Exit.fail(new StartTimeout({ path: slot.path, after: spec.startTimeout })) : exit
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Programs that must be refused, each with the error a user sees. `tsc` reports an unused `@ts-expect-error`, so each line
+ * fails the check on the day it begins to compile.
+ */
+import { Effect, Schema, Stream } from "effect"
+import { Actor, ActorContext, ActorRef, Behavior, Supervisor } from "effect-otp"
+import { Counter, CounterLive, Database, LedgerLive, Lobby, RoomLive, Rooms, Tree } from "./programs.ts"
+
+// --- Messages ---
+
+// @ts-expect-error Property 'by' is missing
+Counter.use((c) => c.ask.Increment({}))
+// @ts-expect-error Did you mean 'Increment'?
+Counter.use((c) => c.ask.Incremant({ by: 1 }))
+// @ts-expect-error a stream is not asked
+Counter.use((c) => c.ask.Watch())
+// @ts-expect-error and an ask is not streamed
+Counter.use((c) => Stream.runDrain(c.stream.Reset()))
+// @ts-expect-error Type 'string' is not assignable to type 'number'
+Counter.use((c) => c.tell.Increment({ by: "1" }))
+// @ts-expect-error Expected 0 arguments
+Counter.use((c) => c.tell.Reset({}))
+
+// --- Behaviors ---
+
+// @ts-expect-error Property 'Watch' is missing
+Counter.of({ Increment: ({ by }) => Effect.succeed(by), Reset: () => Effect.void })
+// @ts-expect-error Type 'void' is not assignable to type 'number'
+Counter.of({ Increment: () => Effect.void, Reset: () => Effect.void, Watch: () => Stream.empty })
+// @ts-expect-error no such message
+Counter.of({ Increment: ({ by }) => Effect.succeed(by), Reset: () => Effect.void, Watch: () => Stream.empty, Restet: () => Effect.void })
+// @ts-expect-error a streaming message is answered by a stream
+Counter.of({ Increment: ({ by }) => by, Reset: () => {}, Watch: () => Effect.succeed(1) })
+// @ts-expect-error RoomLive is started with a name
+Actor.spawn(RoomLive, 1)
+// @ts-expect-error and cannot be spawned without one
+Actor.spawn(RoomLive).pipe(Effect.scoped, Effect.runPromise)
+// @ts-expect-error nor given another kind of argument
+Behavior.withArgs(RoomLive, 1)
+// @ts-expect-error the context of an actor is there only inside one
+Effect.runPromise(ActorContext.path)
+// @ts-expect-error a spawned actor needs a Scope to live in
+Effect.runPromise(Actor.spawn(CounterLive))
+
+// --- Failures ---
+
+// @ts-expect-error Corrupted is undecided
+Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "restart" } })
+// @ts-expect-error Did you mean to write 'Corrupted'?
+Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "restart", Corrupted: "stop", Currupted: "stop" } })
+// @ts-expect-error no such directive
+Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "retry", Corrupted: "stop" } })
+// @ts-expect-error no such field in Corrupted
+Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "restart", Corrupted: ({ pages }) => (pages ? "stop" : "restart") } })
+
+// --- Trees ---
+
+// @ts-expect-error unknown strategy
+Supervisor.make("x", { strategy: "one_for_one", children: [] })
+// @ts-expect-error RoomLive wants a name
+Supervisor.make("x", { children: [RoomLive] })
+// @ts-expect-error a supervisor takes the time it needs to stop
+Supervisor.make("x", { children: [], shutdown: "1 second" })
+// @ts-expect-error unknown restart type
+Supervisor.child(CounterLive, { restart: "always" })
+// @ts-expect-error an actor outside the tree is a missing service
+export const outside: Effect.Effect<number, any> = Rooms.at("x").pipe(Effect.as(1), Effect.provide(Supervisor.layer(Tree)), Effect.provideService(Database, null!))
+// @ts-expect-error Rooms uses Lobby, which starts after it: Lobby stays a requirement of the tree
+export const wrongOrder: Supervisor.ChildSpec<Lobby | Rooms, any, never> = Supervisor.make("x", { children: [Rooms.child(RoomLive), Lobby.child] })
+
+// --- Fine ---
+
+export const ordered: Supervisor.ChildSpec<Lobby | Rooms, any, never> = Supervisor.make("x", {
+  children: [Lobby.child, Rooms.child(RoomLive)]
+})
+export const reasons = Counter.use((c) => c.ask.Increment({ by: 1 })).pipe(
+  Effect.catchReasons("AskError", { Timeout: () => Effect.succeed(0), Restarting: () => Effect.succeed(1) })
+)
+void [Schema, ActorRef]
