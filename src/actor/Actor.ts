@@ -55,7 +55,7 @@ import type { AskError } from "./AskError.ts"
 import * as ActorSystem from "./ActorSystem.ts"
 import { type Behavior, BehaviorImpl, type Crash, type Handlers, implOf, type Options, type Services } from "./Behavior.ts"
 import { markConcurrent } from "./handlers.ts"
-import { Nursery } from "./nursery.ts"
+import { Nursery, SHUTDOWN_MILLIS } from "./nursery.ts"
 import { Compiled, type Protocol } from "./Protocol.ts"
 import { type AskDescription, describeAsk, forward as forwardRequest } from "./sending.ts"
 import { awaitDown, stopSlot } from "./stopping.ts"
@@ -104,15 +104,41 @@ export const Service = <Self>() =>
   return Object.assign(base, {
     protocol,
     of: (handlers: object) => handlers,
-    self: Effect.map(ActorContext, (turn) => makeRef(slotOfTurn(turn), compiled, protocol)),
+    self: Effect.map(ActorContext, (turn) => makeRef(slotOfTurn(turn), compiled)),
     behavior: (init: never, options: Options = {}) =>
-      new BehaviorImpl(key as never, protocol, compiled, init, options)
+      new BehaviorImpl(key as never, compiled, init, options)
   }) as unknown as Class<Self, Id, P>
 }
 
 // --- Spawn ---
 
+/** What spawning in one context has in common; remembered for the context used last, since one spawns many. */
+interface Birthplace {
+  readonly context: Context.Context<never>
+  readonly system: ActorSystem.ActorSystem["Service"]
+  readonly nursery: Nursery
+  readonly path: string
+}
+
+let lastContext: Context.Context<never> | undefined
+let lastBirthplace: Birthplace | undefined
 let spawned = 0
+
+const birthplaceOf = (context: Context.Context<never>): Birthplace => {
+  if (context === lastContext) return lastBirthplace!
+  const own = Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>
+  const scope = Context.getUnsafe(context, Scope.Scope)
+  const parent = Context.getOrUndefined(context, ActorContext)
+  const birthplace = {
+    context: own,
+    system: ActorSystem.of(context),
+    nursery: Nursery.of(scope, own),
+    path: parent === undefined ? "" : parent.incarnation.host.path
+  }
+  lastContext = context
+  lastBirthplace = birthplace
+  return birthplace
+}
 
 /**
  * Starts an actor that lives until the Scope closes: then it is asked to stop and, after 5 seconds, killed. Completes
@@ -133,20 +159,10 @@ export const spawn: {
 } = <A, E, R>(behavior: Behavior<A, never, E, R>, args?: unknown): Effect.Effect<ActorRef<A>, E, R | Scope.Scope> =>
   Effect.withFiber((fiber): Effect.Effect<ActorRef<A>, E> => {
     const impl = implOf(behavior as never)
-    const context = fiber.cache.span === undefined ? fiber.context : Context.omit(Tracer.ParentSpan)(fiber.context)
-    const nursery = Nursery.of(Context.getUnsafe(fiber.context, Scope.Scope), context as Context.Context<never>)
-    const parent = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
-    const slot = new Slot(
-      ActorSystem.of(fiber.context),
-      impl.program(args),
-      nursery,
-      context as Context.Context<never>,
-      parent === undefined ? "" : parent.incarnation.host.path,
-      ++spawned,
-      impl.options.mailbox
-    )
+    const { context, nursery, path, system } = birthplaceOf(fiber.context)
+    const slot = new Slot(system, impl.program(args), nursery, context, path, ++spawned, impl.options.mailbox)
     nursery.adopt(slot)
-    const ref = makeRef<A>(slot, impl.compiled, impl.protocol)
+    const ref = makeRef<A>(slot, impl.compiled)
     let exit: Exit.Exit<void, unknown> | undefined
     let resume: ((effect: Effect.Effect<ActorRef<A>, E>) => void) | undefined
     slot.start((started) => {
@@ -178,7 +194,11 @@ export const stop = <A>(
   ref: ActorRef<A>,
   options?: { readonly timeout?: Duration.Input; readonly reason?: unknown }
 ): Effect.Effect<ExitReason.ExitReason> =>
-  stopSlot(slotOf(ref), ExitReason.Shutdown(options?.reason), Duration.toMillis(options?.timeout ?? "5 seconds"))
+  stopSlot(
+    slotOf(ref),
+    ExitReason.Shutdown(options?.reason),
+    options?.timeout === undefined ? SHUTDOWN_MILLIS : Duration.toMillis(options.timeout)
+  )
 
 /**
  * Lets an actor finish what it has accepted, refuses anything new, and waits until it has ended, normally.

@@ -17,7 +17,7 @@ import { clampPriority } from "../runtime/admission.ts"
 import type * as ExitReason from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { AskError } from "./AskError.ts"
-import { type Compiled, payloadSchema, type Protocol } from "./Protocol.ts"
+import { type Compiled, payloadSchema } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
 import * as Sending from "./sending.ts"
 import { stream } from "./streaming.ts"
@@ -162,10 +162,9 @@ export class UnknownMessage extends Schema.TaggedError<UnknownMessage>()("Unknow
 interface View {
   readonly "~slot": Slot
   readonly "~options": Sending.SendOptions
-  readonly "~buffer": number
 }
 
-type ViewConstructor = new(slot: Slot, options: Sending.SendOptions, buffer: number) => View
+type ViewConstructor = new(slot: Slot, options: Sending.SendOptions) => View
 
 /** The four views of a protocol, with one method per message on a shared prototype. */
 interface Views {
@@ -184,11 +183,9 @@ const makeView = (
   class ProtocolView implements View {
     readonly "~slot": Slot
     readonly "~options": Sending.SendOptions
-    readonly "~buffer": number
-    constructor(slot: Slot, options: Sending.SendOptions, buffer: number) {
+    constructor(slot: Slot, options: Sending.SendOptions) {
       this["~slot"] = slot
       this["~options"] = options
-      this["~buffer"] = buffer
     }
   }
   compiled.tags.forEach((name, tag) => {
@@ -211,27 +208,23 @@ const makeViews = (compiled: Compiled): Views => ({
   tellUnsafe: makeView(compiled, (view, tag, payload) =>
     Sending.tellNow(view["~slot"], tag, payload, view["~options"])),
   stream: makeView(compiled, (view, tag, payload) =>
-    stream(view["~slot"], tag, payload, view["~options"], view["~buffer"]))
+    stream(view["~slot"], tag, payload, view["~options"]))
 })
 
 class RefImpl extends Pipeable.Class {
   readonly "~slot": Slot
   readonly "~compiled": Compiled
-  readonly "~protocol": Protocol
   readonly "~options": Sending.SendOptions
-  readonly "~buffer": number
   private askView: View | undefined = undefined
   private tellView: View | undefined = undefined
   private tellUnsafeView: View | undefined = undefined
   private streamView: View | undefined = undefined
 
-  constructor(slot: Slot, compiled: Compiled, protocol: Protocol, options: Sending.SendOptions, buffer: number) {
+  constructor(slot: Slot, compiled: Compiled, options: Sending.SendOptions) {
     super()
     this["~slot"] = slot
     this["~compiled"] = compiled
-    this["~protocol"] = protocol
     this["~options"] = options
-    this["~buffer"] = buffer
   }
 
   get [TypeId](): typeof TypeId {
@@ -277,28 +270,21 @@ class RefImpl extends Pipeable.Class {
     const compiled = this["~compiled"]
     let views = viewsOf.get(compiled)
     if (views === undefined) viewsOf.set(compiled, views = makeViews(compiled))
-    return new views[kind](this["~slot"], this["~options"], this["~buffer"])
+    return new views[kind](this["~slot"], this["~options"])
   }
 }
 
-const DEFAULT_BUFFER = 16
-
 /** The ref of a slot; the same one each time. @internal */
-export const make = <A>(slot: Slot, compiled: Compiled, protocol: Protocol): ActorRef<A> =>
-  (slot.ref ??= new RefImpl(slot, compiled, protocol, Sending.defaultSendOptions, DEFAULT_BUFFER)) as ActorRef<A>
+export const make = <A>(slot: Slot, compiled: Compiled): ActorRef<A> =>
+  (slot.ref ??= new RefImpl(slot, compiled, Sending.defaultSendOptions)) as ActorRef<A>
 
 /** The place a ref names. @internal */
 export const slotOf = (ref: Endable): Slot => (ref as unknown as { readonly "~slot": Slot })["~slot"]
 
-const derive = <A>(ref: ActorRef<A>, options: Partial<Sending.SendOptions>, buffer?: number): ActorRef<A> => {
+const derive = <A>(ref: ActorRef<A>, options: Partial<Sending.SendOptions>): ActorRef<A> => {
   const impl = ref as unknown as RefImpl
-  return new RefImpl(
-    impl["~slot"],
-    impl["~compiled"],
-    impl["~protocol"],
-    { ...impl["~options"], ...options },
-    buffer ?? impl["~buffer"]
-  ) as unknown as ActorRef<A>
+  const merged = { ...impl["~options"], ...options }
+  return new RefImpl(impl["~slot"], impl["~compiled"], merged) as unknown as ActorRef<A>
 }
 
 // --- Public ---
@@ -386,7 +372,7 @@ export const withCorrelationId: {
 export const withBuffer: {
   (size: number): <A>(ref: ActorRef<A>) => ActorRef<A>
   <A>(ref: ActorRef<A>, size: number): ActorRef<A>
-} = dual(2, <A>(ref: ActorRef<A>, size: number): ActorRef<A> => derive(ref, {}, Math.max(1, Math.trunc(size))))
+} = dual(2, <A>(ref: ActorRef<A>, size: number): ActorRef<A> => derive(ref, { buffer: Math.max(1, Math.trunc(size)) }))
 
 /**
  * A tell from untyped code: the tag is looked up and the payload decoded by its schema before anything is sent.
@@ -423,7 +409,7 @@ export const tellUnknown = <A>(
         new UnknownMessage({ actor: ref.path, tag: message._tag, known: impl["~compiled"].tags })
       )
     }
-    const schema = payloadSchema(impl["~protocol"][message._tag as string]!) as Schema.Codec<unknown, unknown>
+    const schema = payloadSchema(impl["~compiled"].protocol[message._tag as string]!) as Schema.Codec<unknown, unknown>
     return Effect.flatMap(
       Schema.decodeUnknownEffect(schema)(message.payload),
       (payload) => Sending.tell(impl["~slot"], tag, payload, impl["~options"])

@@ -14,7 +14,7 @@ import type { ActorContext } from "../runtime/incarnation.ts"
 import type { CompiledHandler, Program } from "../runtime/turns.ts"
 import type { Key } from "./ActorRef.ts"
 import { compileHandler } from "./handlers.ts"
-import type { Compiled, Protocol } from "./Protocol.ts"
+import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
 
 export type {
@@ -121,16 +121,14 @@ export class BehaviorImpl extends Pipeable.Class {
   declare readonly "~E": () => never
   declare readonly "~R": () => never
   readonly key: Key<unknown>
-  readonly protocol: Protocol
   readonly compiled: Compiled
   readonly options: Options
   private readonly init: Init
   private shared: Program | undefined = undefined
 
-  constructor(key: Key<unknown>, protocol: Protocol, compiled: Compiled, init: Init, options: Options) {
+  constructor(key: Key<unknown>, compiled: Compiled, init: Init, options: Options) {
     super()
     this.key = key
-    this.protocol = protocol
     this.compiled = compiled
     this.options = options
     // Handlers that need no init are compiled once, for all actors of the behavior.
@@ -146,7 +144,7 @@ export class BehaviorImpl extends Pipeable.Class {
   bind(args: unknown): BehaviorImpl {
     const { init } = this
     const bound = typeof init === "function" ? () => init(args) : init
-    return new BehaviorImpl(this.key, this.protocol, this.compiled, bound, this.options)
+    return new BehaviorImpl(this.key, this.compiled, bound, this.options)
   }
 
   /** What a slot runs. */

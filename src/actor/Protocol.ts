@@ -200,6 +200,7 @@ const isVoid = (schema: Schema.Top): boolean => schema.ast._tag === "Void"
  * @internal
  */
 export class Compiled {
+  readonly protocol: Protocol
   readonly tags: ReadonlyArray<string>
   readonly streams: ReadonlyArray<boolean>
   /** Makes the payload where its schema fills something in; `undefined` where the sender's object is the payload. */
@@ -208,6 +209,7 @@ export class Compiled {
 
   constructor(protocol: Protocol) {
     const messages = Object.values(protocol)
+    this.protocol = protocol
     this.tags = Object.keys(protocol)
     this.streams = messages.map((message) => message.stream === true)
     this.declared = messages.map((message) => (message.error === undefined ? undefined : Schema.is(message.error)))

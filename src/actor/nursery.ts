@@ -9,8 +9,8 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Owner, Slot } from "../runtime/slot.ts"
 import { stopSlot } from "./stopping.ts"
 
-/** How long an actor whose Scope closes may take before it is killed. */
-const SHUTDOWN_MILLIS = 5_000
+/** How long an actor that is to end may take before it is killed. @internal */
+export const SHUTDOWN_MILLIS = 5_000
 
 const nurseries = new WeakMap<Scope.Scope, Nursery>()
 

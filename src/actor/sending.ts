@@ -30,6 +30,8 @@ export interface SendOptions {
   readonly mailboxTimeout: number | undefined
   readonly priority: number
   readonly correlationId: string | undefined
+  /** How many elements a stream's producer may be ahead of its consumer. */
+  readonly buffer: number
 }
 
 /** @internal */
@@ -37,7 +39,8 @@ export const defaultSendOptions: SendOptions = {
   timeout: undefined,
   mailboxTimeout: undefined,
   priority: DEFAULT_PRIORITY,
-  correlationId: undefined
+  correlationId: undefined,
+  buffer: 16
 }
 
 /** The turn that an effect runs in. The context asked about last is remembered: senders mostly send more than once. */
@@ -78,6 +81,7 @@ interface Tell {
   readonly tag: number
   readonly payload: unknown
   readonly options: SendOptions
+  step: 0 | 1 | 2
 }
 
 const send = (self: Tell, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> => {
@@ -112,13 +116,27 @@ const TellProto: object = Object.assign(
       if (typeof item !== "number") item.succeed(undefined)
       return true
     },
-    [Symbol.iterator](this: Tell): TellIterator {
-      return new TellIterator(this)
+    // An effect is mostly iterated once, so it is its own first iterator; run again, it gets others.
+    [Symbol.iterator](this: Tell): Iterator<unknown, void> {
+      if (this.step !== FRESH) return new TellIterator(this)
+      this.step = ITERATED
+      return this as unknown as Iterator<unknown, void>
+    },
+    next(this: Tell): IteratorResult<unknown, void> {
+      if (this.step === PERFORMED) return DONE
+      this.step = PERFORMED
+      return perform(this)
     }
   }
 )
 
 /** `yield*` performs the tell right here; only one that has to wait is yielded to the fiber. */
+const perform = (tell: Tell): IteratorResult<unknown, void> => {
+  if (yieldsNow()) return { done: false, value: Effect.andThen(Effect.yieldNow, tell as unknown as Effect.Effect<void>) }
+  const effect = send(tell, Fiber.getCurrent()!)
+  return effect === Exit.void ? DONE : { done: false, value: effect }
+}
+
 class TellIterator {
   private readonly effect: Tell
   private performed = false
@@ -128,14 +146,17 @@ class TellIterator {
   next(): IteratorResult<unknown, void> {
     if (this.performed) return DONE
     this.performed = true
-    // Now and then a real yield, so that an endless generator cannot starve the others.
-    if ((++inPlaceSends & 1023) === 0) return { done: false, value: this.effect }
-    const effect = send(this.effect, Fiber.getCurrent()!)
-    return effect === Exit.void ? DONE : { done: false, value: effect }
+    return perform(this.effect)
   }
 }
 
+const FRESH = 0
+const ITERATED = 1
+const PERFORMED = 2
 const DONE: IteratorResult<never, void> = { done: true, value: undefined }
+
+/** Now and then a real yield, so that an endless generator starves nobody: as often as a fiber's run loop would. */
+const yieldsNow = (): boolean => (++inPlaceSends & 2047) === 0
 let inPlaceSends = 0
 
 // A function constructor whose prototype is the effect prototype itself: one hop, as Effect's own primitives.
@@ -144,6 +165,7 @@ const TellEffect = function(this: Tell, slot: Slot, tag: number, payload: unknow
   ;(this as { tag: number }).tag = tag
   ;(this as { payload: unknown }).payload = payload
   ;(this as { options: SendOptions }).options = options
+  this.step = FRESH
 } as unknown as new(slot: Slot, tag: number, payload: unknown, options: SendOptions) => Effect.Effect<void>
 TellEffect.prototype = TellProto
 
@@ -187,7 +209,10 @@ const marked = (ask: Ask, options: SendOptions, fiber: Fiber.Fiber<unknown, unkn
 const askWith = (self: AskDescription, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<unknown, unknown> => {
   const ask = askFrom(self, fiber)
   if (ask.exit === undefined) deliver(ask, self)
-  if (ask.exit !== undefined) return ask.exit
+  return ask.exit ?? awaitReply(ask, fiber)
+}
+
+const awaitReply = (ask: Ask, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<unknown, unknown> => {
   ask.startTimer()
   const asker = turnOf(fiber.context)?.incarnation
   return Effect.callback((resume) => {
@@ -213,12 +238,35 @@ const waitForRoom = (ask: Ask, slot: Slot, limit: number | undefined): void => {
   if (limit !== undefined) timers.add(timer, limit)
 }
 
-const AskProto: object = Effectable.Prototype<Effect.Effect<unknown, unknown>>({
-  label: "effect-otp/ask",
-  evaluate(fiber) {
-    return askWith(this as unknown as AskDescription, fiber)
+const AskProto: object = Object.assign(
+  Effectable.Prototype<Effect.Effect<unknown, unknown>>({
+    label: "effect-otp/ask",
+    evaluate(fiber) {
+      return askWith(this as unknown as AskDescription, fiber)
+    }
+  }),
+  {
+    [Symbol.iterator](this: AskDescription): Iterator<unknown, unknown, unknown> {
+      return new AskIterator(this)
+    }
   }
-})
+)
+
+/** `yield*` asks right here: a reply that comes at once, from an idle actor, needs no trip through the fiber. */
+class AskIterator {
+  private readonly effect: AskDescription
+  private asked = false
+  constructor(effect: AskDescription) {
+    this.effect = effect
+  }
+  next(reply: unknown): IteratorResult<unknown, unknown> {
+    if (this.asked) return { done: true, value: reply }
+    this.asked = true
+    const exit = askWith(this.effect, Fiber.getCurrent()!)
+    if (!Exit.isExit(exit) || exit._tag === "Failure") return { done: false, value: exit }
+    return yieldsNow() ? { done: false, value: Effect.as(Effect.yieldNow, exit.value) } : { done: true, value: exit.value }
+  }
+}
 
 const AskEffect = function(this: AskDescription, slot: Slot, tag: number, payload: unknown, options: SendOptions) {
   ;(this as { slot: Slot }).slot = slot

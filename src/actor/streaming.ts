@@ -76,12 +76,11 @@ export const stream = (
   slot: Slot,
   tag: number,
   payload: unknown,
-  options: SendOptions,
-  buffer: number
+  options: SendOptions
 ): Stream.Stream<unknown, unknown> =>
   Stream.unwrap(Effect.withFiber((fiber) =>
     Effect.gen(function*() {
-      const queue = yield* Queue.bounded<unknown, unknown>(buffer)
+      const queue = yield* Queue.bounded<unknown, unknown>(options.buffer)
       const request = new StreamRequest(slot, tag, payload, queue)
       request.id = slot.system.nextId()
       request.priority = options.priority

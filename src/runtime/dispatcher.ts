@@ -30,7 +30,7 @@ export interface Runnable {
  * @since 0.1.0
  */
 export interface SliceLimits {
-  /** Messages one actor may handle in a turn. Default 256. */
+  /** Messages one actor may handle in a turn, which takes 0.1 ms at most all the same. Default 1,024. */
   readonly turnMessages: number
   /** Messages handled before the event loop gets control back. Default 16,384. */
   readonly sliceMessages: number
@@ -39,7 +39,7 @@ export interface SliceLimits {
 }
 
 /** @internal */
-export const defaultSliceLimits: SliceLimits = { turnMessages: 256, sliceMessages: 16_384, sliceMillis: 2 }
+export const defaultSliceLimits: SliceLimits = { turnMessages: 1_024, sliceMessages: 16_384, sliceMillis: 2 }
 
 const CHECK_MILLIS = 0.1
 const FIRST_TURN = 16
@@ -55,6 +55,7 @@ export class Dispatcher {
   private mask = 63
   private head = 0
   private tail = 0
+  private urgent: Runnable | undefined = undefined
   private active = false
   private scheduled = false
   private turnStart = 0
@@ -72,6 +73,14 @@ export class Dispatcher {
     if (this.tail - this.head > this.mask) this.grow()
     this.queue[this.tail++ & this.mask] = runnable
     if (!this.active && !this.scheduled) this.schedule()
+  }
+
+  /**
+   * Lets one that is queued already go next: its mailbox has grown long, and the longer it gets the more everything costs.
+   * Every other turn still belongs to the queue.
+   */
+  urge(runnable: Runnable): void {
+    this.urgent = runnable
   }
 
   /**
@@ -107,10 +116,9 @@ export class Dispatcher {
     const end = this.turnStart + this.limits.sliceMillis
     try {
       while (this.head !== this.tail && left > 0) {
-        const index = this.head++ & this.mask
-        const runnable = this.queue[index]!
-        this.queue[index] = undefined
-        const used = runnable.run() + this.inlined
+        const urgent = this.urgent
+        this.urgent = undefined
+        const used = (urgent === undefined ? 0 : urgent.run()) + this.shift().run() + this.inlined
         this.inlined = 0
         left -= used
         sinceCheck += used
@@ -126,6 +134,13 @@ export class Dispatcher {
       this.active = false
       this.endSlice()
     }
+  }
+
+  private shift(): Runnable {
+    const index = this.head++ & this.mask
+    const runnable = this.queue[index]!
+    this.queue[index] = undefined
+    return runnable
   }
 
   /** Messages that fit into one check, at most doubling, so that a slow actor after fast ones costs little. */

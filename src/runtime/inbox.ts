@@ -22,10 +22,12 @@ import type { System } from "./system.ts"
  */
 export type Verdict = "accepted" | "lost" | "full"
 
+/** A mailbox of this many messages gets its turn sooner. @internal */
+export const LONG = 1_024
+
 /** @internal */
-export abstract class Inbox implements Runnable {
+export abstract class Inbox extends Mailbox implements Runnable {
   readonly system: System
-  readonly mailbox = new Mailbox()
   /** Why it ended for good. */
   exit: ExitReason.ExitReason | undefined = undefined
   protected state: State.State = State.Down
@@ -39,14 +41,11 @@ export abstract class Inbox implements Runnable {
   abstract run(): number
 
   constructor(system: System, options: MailboxOptions | undefined) {
+    super()
     this.system = system
     this.admission = options === undefined ? undefined : new Admission(options)
     this.highWater = this.admission === undefined ? DEFAULT_HIGH_WATER : this.admission.highWater
     this.applyCeiling()
-  }
-
-  get size(): number {
-    return this.mailbox.size
   }
 
   get capacity(): number {
@@ -57,12 +56,11 @@ export abstract class Inbox implements Runnable {
     return this.state === State.Ended
   }
 
-  /** Puts a message into the mailbox. */
+  /** Puts a message into the this. */
   offer(item: Item, payload: unknown): Verdict {
-    const mailbox = this.mailbox
-    if (mailbox.tail - mailbox.head >= mailbox.limit) return this.offerSlow(item, payload)
+    if (this.tail - this.head >= this.limit) return this.offerSlow(item, payload)
     if (typeof item !== "number" && item.priority !== DEFAULT_PRIORITY) return this.offerSlow(item, payload)
-    mailbox.push(item, payload)
+    this.push(item, payload)
     if (this.state === State.Idle) this.wake()
     return "accepted"
   }
@@ -77,11 +75,11 @@ export abstract class Inbox implements Runnable {
   /** Work for a turn of its own, in order behind what is queued, whatever the bounds say. */
   post(work: () => unknown): void {
     if (this.state === State.Ended) return
-    this.mailbox.insert(new Task(work), undefined, DEFAULT_PRIORITY)
+    this.insert(new Task(work), undefined, DEFAULT_PRIORITY)
     if (this.state === State.Idle) this.wake()
   }
 
-  /** Waits for room in a full mailbox. Returns how to stop waiting. */
+  /** Waits for room in a full this. Returns how to stop waiting. */
   waitForRoom(waiter: Waiter): () => void {
     const waiters = this.admission!.waiters
     waiters.add(waiter)
@@ -114,11 +112,10 @@ export abstract class Inbox implements Runnable {
 
   /** Takes everything that is queued or waits for room, in order. */
   protected loseAll(reason: DeadLetterReason): void {
-    const mailbox = this.mailbox
-    for (let item = mailbox.next(); item !== undefined; item = mailbox.next()) {
-      this.lose(item, mailbox.payload(), reason)
+    for (let item = this.next(); item !== undefined; item = this.next()) {
+      this.lose(item, this.payload(), reason)
     }
-    mailbox.rewind()
+    this.rewind()
     const waiters = this.admission?.waiters
     if (waiters === undefined || waiters.size === 0) return
     const waiting = [...waiters]
@@ -131,7 +128,7 @@ export abstract class Inbox implements Runnable {
 
   /** Nothing passes without being looked at. */
   protected closeDoor(): void {
-    this.mailbox.setCeiling(0)
+    this.setCeiling(0)
   }
 
   protected openDoor(): void {
@@ -140,7 +137,7 @@ export abstract class Inbox implements Runnable {
 
   /** The mailbox has run empty. */
   protected emptied(): void {
-    this.mailbox.rewind()
+    this.rewind()
     const configured = this.admission === undefined ? DEFAULT_HIGH_WATER : this.admission.highWater
     if (this.highWater === configured) return
     this.highWater = configured
@@ -179,21 +176,21 @@ export abstract class Inbox implements Runnable {
   }
 
   private dropOldest(admission: Admission): void {
-    const item = this.mailbox.nextToDrop()!
-    const payload = this.mailbox.payload()
+    const item = this.nextToDrop()!
+    const payload = this.payload()
     if (admission.countsBytes) admission.taken(this.describe(item, payload))
     this.dropped(item, payload, "drop-oldest")
   }
 
   private accept(item: Item, payload: unknown, priority: number): Verdict {
-    const mailbox = this.mailbox
-    mailbox.insert(item, payload, priority)
-    if (mailbox.size >= this.highWater) {
-      if (this.system.observed) this.system.emit({ _tag: "MailboxHighWater", path: this.path, size: mailbox.size })
+    this.insert(item, payload, priority)
+    if (this.size >= this.highWater) {
+      if (this.system.observed) this.system.emit({ _tag: "MailboxHighWater", path: this.path, size: this.size })
       this.highWater *= 2
       this.applyCeiling()
     }
     if (this.state === State.Idle) this.wake()
+    else if (this.state === State.Queued && this.size >= LONG) this.system.dispatcher.urge(this)
     return "accepted"
   }
 
@@ -214,7 +211,7 @@ export abstract class Inbox implements Runnable {
   private applyCeiling(): void {
     const admission = this.admission
     const messages = admission === undefined ? this.highWater - 1 : Math.min(this.highWater - 1, admission.capacity)
-    this.mailbox.setCeiling(admission !== undefined && admission.looksAtEach ? 0 : messages * 2)
+    this.setCeiling(admission !== undefined && admission.looksAtEach ? 0 : messages * 2)
   }
 }
 

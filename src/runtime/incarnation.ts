@@ -82,6 +82,21 @@ export interface Outgoing {
 
 type Hook = (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown>
 
+/** What running an effect takes. */
+interface Running {
+  readonly turn: Turn
+  readonly context: Context.Context<never>
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+}
+
+/** What few incarnations have. */
+interface Rare {
+  readonly asking: Set<Outgoing>
+  readonly endListeners: Set<(reason: ExitReason.ExitReason) => void>
+  readonly restartHooks: Array<Hook>
+  readonly stopHooks: Array<Hook>
+}
+
 /** @internal */
 export class Incarnation {
   readonly host: Host
@@ -89,14 +104,9 @@ export class Incarnation {
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** It has been told to stop once its message is handled. */
   stopping = false
-  private asking: Set<Outgoing> | undefined = undefined
-  private turnOrNone: Turn | undefined = undefined
   private scopeOrNone: Scope.Closeable | undefined = undefined
-  private contextOrNone: Context.Context<never> | undefined = undefined
-  private runner: (<A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>) | undefined = undefined
-  private endListeners: Set<(reason: ExitReason.ExitReason) => void> | undefined = undefined
-  private restartHooks: Array<Hook> | undefined = undefined
-  private stopHooks: Array<Hook> | undefined = undefined
+  private runningOrNone: Running | undefined = undefined
+  private rareOrNone: Rare | undefined = undefined
 
   constructor(host: Host, number: number) {
     this.host = host
@@ -105,7 +115,15 @@ export class Incarnation {
 
   /** The turn of the messages handled one at a time. */
   get turn(): Turn {
-    return (this.turnOrNone ??= new Turn(this, false, 0, undefined))
+    return this.running.turn
+  }
+
+  private get running(): Running {
+    return (this.runningOrNone ??= this.makeRunning())
+  }
+
+  private get rare(): Rare {
+    return (this.rareOrNone ??= { asking: new Set(), endListeners: new Set(), restartHooks: [], stopHooks: [] })
   }
 
   get scope(): Scope.Closeable {
@@ -113,22 +131,20 @@ export class Incarnation {
   }
 
   get context(): Context.Context<never> {
-    return (this.contextOrNone ??= this.contextOf(this.turn))
+    return this.running.context
   }
 
   /** Gives back what init needed: an actor of plain handlers may never need it again. */
   settled(): void {
-    this.turnOrNone = undefined
-    this.contextOrNone = undefined
-    this.runner = undefined
+    this.runningOrNone = undefined
   }
 
   waitsFor(ask: Outgoing): void {
-    ;(this.asking ??= new Set()).add(ask)
+    this.rare.asking.add(ask)
   }
 
   waitsNoMore(ask: Outgoing): void {
-    this.asking?.delete(ask)
+    this.rare.asking.delete(ask)
   }
 
   /**
@@ -137,39 +153,42 @@ export class Incarnation {
    */
   stopsSoon(): void {
     this.stopping = true
-    if (this.asking !== undefined) for (const ask of [...this.asking]) if (ask.waitsForRestart) ask.giveUp()
+    const asking = this.rareOrNone?.asking
+    if (asking !== undefined) for (const ask of [...asking]) if (ask.waitsForRestart) ask.giveUp()
   }
 
   /** Calls back when it ends, before anything is released. Returns how to stop listening. */
   onEnd(listener: (reason: ExitReason.ExitReason) => void): () => void {
-    const listeners = (this.endListeners ??= new Set())
-    listeners.add(listener)
-    return () => listeners.delete(listener)
+    const { endListeners } = this.rare
+    endListeners.add(listener)
+    return () => endListeners.delete(listener)
   }
 
   announceEnd(reason: ExitReason.ExitReason): void {
-    const listeners = this.endListeners
-    this.endListeners = undefined
-    if (listeners !== undefined) for (const listener of listeners) listener(reason)
+    const listeners = this.rareOrNone?.endListeners
+    if (listeners === undefined || listeners.size === 0) return
+    const told = [...listeners]
+    listeners.clear()
+    for (const listener of told) listener(reason)
   }
 
   onRestart(hook: Hook): void {
-    ;(this.restartHooks ??= []).push(hook)
+    this.rare.restartHooks.push(hook)
   }
 
   onStop(hook: Hook): void {
-    ;(this.stopHooks ??= []).push(hook)
+    this.rare.stopHooks.push(hook)
   }
 
   /** Runs an effect of the message that is being handled. The fiber may have ended when this returns. */
   run(effect: Effect.Effect<unknown, unknown>, item: Item, payload: unknown): Fiber.Fiber<unknown, unknown> {
-    const turn = this.turn
+    const { context, fork, turn } = this.running
     turn.item = item
     turn.payload = payload
     if (item instanceof Envelope && item.span !== undefined) {
-      return Effect.runForkWith(Context.add(this.context, Tracer.ParentSpan, item.span))(effect)
+      return Effect.runForkWith(Context.add(context, Tracer.ParentSpan, item.span))(effect)
     }
-    return (this.runner ??= Effect.runForkWith(this.context))(effect)
+    return fork(effect)
   }
 
   /** Runs an effect beside the messages; it is interrupted when the incarnation ends. */
@@ -183,9 +202,9 @@ export class Incarnation {
    * them did; `undefined` when there is nothing to release.
    */
   end(reason: ExitReason.ExitReason, restarts: boolean): Effect.Effect<unknown, unknown> | undefined {
-    const hooks = restarts ? this.restartHooks : this.stopHooks
+    const hooks = restarts ? this.rareOrNone?.restartHooks : this.rareOrNone?.stopHooks
     const fiber = this.fiber?.pollUnsafe() === undefined ? this.fiber : undefined
-    if (hooks !== undefined || fiber !== undefined) return this.ending(reason, hooks ?? [], fiber)
+    if (fiber !== undefined || (hooks !== undefined && hooks.length > 0)) return this.ending(reason, hooks ?? [], fiber)
     const scope = this.scopeOrNone
     return scope === undefined ? undefined : Scope.closeUnsafe(scope, ExitReason.toExit(reason))
   }
@@ -199,6 +218,12 @@ export class Incarnation {
     const run = Effect.forEach(hooks, (hook) => Effect.provideContext(hook(reason), this.context), { discard: true })
     const orderly = Effect.onExit(run, () => close)
     return fiber === undefined ? orderly : Effect.andThen(Fiber.await(fiber), orderly)
+  }
+
+  private makeRunning(): Running {
+    const turn = new Turn(this, false, 0, undefined)
+    const context = this.contextOf(turn)
+    return { turn, context, fork: Effect.runForkWith(context) }
   }
 
   private contextOf(turn: Turn): Context.Context<never> {

@@ -20,15 +20,18 @@ const EMPTY: Array<unknown> = []
 /** Rings longer than this many words are given back when they run empty. */
 const KEPT_WORDS = 2_048
 
-/** @internal */
+/**
+ * An actor's inbox extends it, so that the words that every message touches lie side by side.
+ *
+ * @internal
+ */
 export class Mailbox {
   head = 0
   tail = 0
   limit = 0
-  lanes: Lanes | undefined = undefined
-
-  private buffer: Array<unknown> = EMPTY
   private mask = -1
+  private buffer: Array<unknown> = EMPTY
+  private lanes: Lanes | undefined = undefined
   /** Words allowed by the owner's bounds, or 0 when closed. */
   private ceiling = 0
   /** Where the payload of the message taken last is. */
@@ -36,7 +39,11 @@ export class Mailbox {
   private fromLane: readonly [Item, unknown] | undefined = undefined
 
   get size(): number {
-    return (this.tail - this.head) / 2 + (this.lanes === undefined ? 0 : this.lanes.size)
+    return ((this.tail - this.head) >> 1) + (this.lanes === undefined ? 0 : this.lanes.size)
+  }
+
+  get isEmpty(): boolean {
+    return this.head === this.tail && (this.lanes === undefined || this.lanes.size === 0)
   }
 
   /** Stores one message; the caller has checked `limit`. */
@@ -110,11 +117,12 @@ export class Mailbox {
   grow(): void {
     const old = this.buffer
     const words = this.tail - this.head
-    const buffer = new Array<unknown>(old.length === 0 ? 8 : old.length * 2).fill(undefined)
-    for (let i = 0; i < words; i++) buffer[i] = old[(this.head + i) & this.mask]
+    const start = this.head & this.mask
+    if (old.length === 0) this.setBuffer([undefined, undefined, undefined, undefined])
+    else if (start === 0) this.setBuffer(old.concat(new Array(old.length)))
+    else this.setBuffer([...old.slice(start), ...old.slice(0, start)].concat(new Array(old.length)))
     this.head = 0
     this.tail = words
-    this.setBuffer(buffer)
   }
 
   private setBuffer(buffer: Array<unknown>): void {

@@ -42,6 +42,16 @@ interface Ending {
   released: boolean
 }
 
+/** What few slots have, made when it is needed. */
+interface Rare {
+  stopReason: ExitReason.ExitReason | undefined
+  ending: Ending | undefined
+  watchers: Set<Watcher>
+  readonly watched: Map<Slot, () => void>
+  downCallbacks: Array<Watcher>
+  releaseCallbacks: Array<() => void>
+}
+
 const INIT = new Task(() => undefined)
 
 /** @internal */
@@ -58,12 +68,7 @@ export class Slot extends Turns {
   private readonly parentPath: string
   private readonly name: string | number
   private started: Started | undefined = undefined
-  private stopReason: ExitReason.ExitReason | undefined = undefined
-  private ending: Ending | undefined = undefined
-  private watchers: Set<Watcher> | undefined = undefined
-  private watched: Map<Slot, () => void> | undefined = undefined
-  private downCallbacks: Array<Watcher> | undefined = undefined
-  private releaseCallbacks: Array<() => void> | undefined = undefined
+  private rareOrNone: Rare | undefined = undefined
 
   constructor(
     system: System,
@@ -80,6 +85,17 @@ export class Slot extends Turns {
     this.context = context
     this.parentPath = parentPath
     this.name = name
+  }
+
+  private get rare(): Rare {
+    return (this.rareOrNone ??= {
+      stopReason: undefined,
+      ending: undefined,
+      watchers: new Set(),
+      watched: new Map(),
+      downCallbacks: [],
+      releaseCallbacks: []
+    })
   }
 
   get path(): string {
@@ -132,7 +148,7 @@ export class Slot extends Turns {
     if (incarnation !== this.incarnation) return
     incarnation.fiber = undefined
     if (exit._tag === "Failure") {
-      const reason = this.stopReason ?? ExitReason.Failed(exit.cause)
+      const reason = this.rareOrNone?.stopReason ?? ExitReason.Failed(exit.cause)
       return this.endIncarnation(reason, false)
     }
     this.handlers = exit.value
@@ -163,10 +179,10 @@ export class Slot extends Turns {
   /** Ends after the message that is being handled; queued ones are left over. */
   stop(reason: ExitReason.ExitReason): void {
     if (this.state === State.Down || this.state >= State.Stopping || (this.control & State.StopRequested) !== 0) return
-    this.stopReason = reason
+    if (this.state === State.Idle || this.state === State.Queued) return this.endIncarnation(reason, false)
+    this.rare.stopReason = reason
     this.control |= State.StopRequested
-    if (this.state === State.Idle || this.state === State.Queued) this.endIncarnation(reason, false)
-    else if (this.state === State.Starting || this.program.stopInterrupts === true) {
+    if (this.state === State.Starting || this.program.stopInterrupts === true) {
       this.incarnation!.fiber?.interruptUnsafe()
     } else this.incarnation!.stopsSoon()
   }
@@ -190,17 +206,17 @@ export class Slot extends Turns {
 
   /** Whether nothing of a killed incarnation is held any more. */
   get isReleased(): boolean {
-    return this.ending === undefined || this.ending.released
+    return this.rareOrNone?.ending === undefined || this.rareOrNone.ending.released
   }
 
   /** Calls back once nothing of killed incarnations is held any more. */
   whenReleased(callback: () => void): void {
     if (this.isReleased) callback()
-    else (this.releaseCallbacks ??= []).push(callback)
+    else this.rare.releaseCallbacks.push(callback)
   }
 
   protected stopRequested(): void {
-    this.endIncarnation(this.stopReason!, false)
+    this.endIncarnation(this.rare.stopReason!, false)
   }
 
   protected drained(): void {
@@ -231,7 +247,7 @@ export class Slot extends Turns {
     const incarnation = this.incarnation!
     this.state = State.Stopping
     this.control &= State.DrainRequested
-    this.stopReason = undefined
+    if (this.rareOrNone !== undefined) this.rareOrNone.stopReason = undefined
     this.incarnation = undefined
     this.handlers = NO_HANDLERS
     this.continuations = undefined
@@ -241,14 +257,14 @@ export class Slot extends Turns {
     const releasing = incarnation.end(reason, restarts)
     if (releasing === undefined) return this.ended(reason)
     const ending: Ending = { reason, since: this.system.timers.now(), abandoned: false, released: false }
-    this.ending = ending
+    this.rare.ending = ending
     this.system.runFork(releasing).addObserver((exit) => this.onReleased(ending, exit))
     if (killed && !ending.released) this.abandon()
   }
 
   /** Stops waiting for an incarnation to release what it holds: it goes on as a zombie. */
   private abandon(): void {
-    const ending = this.ending!
+    const ending = this.rare.ending!
     ending.abandoned = true
     this.system.zombies.set(ending, { path: this.path, since: ending.since })
     if (this.system.observed) this.system.emit({ _tag: "ZombieLeft", path: this.path, since: ending.since })
@@ -270,17 +286,17 @@ export class Slot extends Turns {
     this.system.zombies.delete(ending)
     const after = this.system.timers.now() - ending.since
     if (this.system.observed) this.system.emit({ _tag: "ZombieReleased", path: this.path, after })
-    const callbacks = this.releaseCallbacks
-    this.releaseCallbacks = undefined
-    if (callbacks !== undefined) for (const callback of callbacks) callback()
+    const callbacks = this.rare.releaseCallbacks
+    this.rare.releaseCallbacks = []
+    for (const callback of callbacks) callback()
   }
 
   private ended(reason: ExitReason.ExitReason): void {
     this.state = State.Down
     this.lastEnd = reason
     const started = this.started
-    const downCallbacks = this.downCallbacks
-    this.downCallbacks = undefined
+    const downCallbacks = this.rareOrNone?.downCallbacks
+    if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = []
     this.started = undefined
     if (started === undefined) this.owner.onEnded(this, reason)
     else started(reason._tag === "Failed" ? Exit.failCause(reason.cause) : Exit.interrupt())
@@ -291,7 +307,7 @@ export class Slot extends Turns {
   onceDown(callback: Watcher): void {
     if (this.state === State.Ended) callback(this.exit!)
     else if (this.state === State.Down) callback(this.lastEnd ?? ExitReason.Shutdown())
-    else (this.downCallbacks ??= []).push(callback)
+    else this.rare.downCallbacks.push(callback)
   }
 
   /** Ends for good: leftovers become dead letters, waiting askers and watchers are told. Only while down. */
@@ -303,12 +319,13 @@ export class Slot extends Turns {
     this.closeDoor()
     this.failInflight({ _tag: "NotRunning", exit: reason })
     this.loseAll({ _tag: "NotRunning", exit: reason })
-    if (this.watched !== undefined) for (const unwatch of this.watched.values()) unwatch()
-    this.watched = undefined
+    const rare = this.rareOrNone
+    if (rare !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
     if (this.system.observed) this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
-    const watchers = this.watchers
-    this.watchers = undefined
-    if (watchers !== undefined) for (const watcher of watchers) watcher(reason)
+    if (rare === undefined) return
+    const { watchers } = rare
+    rare.watchers = new Set()
+    for (const watcher of watchers) watcher(reason)
   }
 
   private failInflight(why: Undelivered): void {
@@ -323,19 +340,19 @@ export class Slot extends Turns {
       watcher(this.exit!)
       return () => undefined
     }
-    const watchers = (this.watchers ??= new Set())
-    watchers.add(watcher)
-    return () => watchers.delete(watcher)
+    const { rare } = this
+    rare.watchers.add(watcher)
+    return () => rare.watchers.delete(watcher)
   }
 
   /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */
   rememberWatch(target: Slot, unwatch: () => void): void {
-    const watched = (this.watched ??= new Map())
+    const { watched } = this.rare
     watched.get(target)?.()
     watched.set(target, unwatch)
   }
 
   forgetWatch(target: Slot, unwatch: () => void): void {
-    if (this.watched?.get(target) === unwatch) this.watched.delete(target)
+    if (this.rare.watched.get(target) === unwatch) this.rare.watched.delete(target)
   }
 }

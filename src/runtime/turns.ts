@@ -11,7 +11,7 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { type Receiver, type Request, Task } from "./envelope.ts"
-import { Inbox } from "./inbox.ts"
+import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
 import * as State from "./state.ts"
@@ -71,18 +71,20 @@ export abstract class Turns extends Inbox implements Receiver {
     if (this.state !== State.Queued) return 0
     this.state = State.Running
     const dispatcher = this.system.dispatcher
-    const mailbox = this.mailbox
-    let limit = dispatcher.turn
+    let step = dispatcher.turn
+    let limit = step
     let handled = 0
     while (true) {
       if (this.control !== 0 && !this.obey()) return handled + 1
-      const item = mailbox.next()
+      const item = this.next()
       if (item === undefined) break
       handled++
-      if (!this.handle(item, mailbox.payload()) || this.state !== State.Running) return handled
+      if (!this.handle(item, this.payload()) || this.state !== State.Running) return handled
       if (handled === limit) {
         if (!dispatcher.mayContinue(handled)) break
-        limit += dispatcher.turn
+        // Fewer looks at the clock the longer it goes well, so that a fast actor does not pay for slow ones before it.
+        step *= 2
+        limit += step
       }
     }
     this.endTurn()
@@ -205,10 +207,10 @@ export abstract class Turns extends Inbox implements Receiver {
   /** The turn is over: next in line again, or idle. */
   protected endTurn(): void {
     if (this.state !== State.Running) return
-    const mailbox = this.mailbox
-    if (mailbox.size > 0 || (this.control & State.ContinueRequested) !== 0) {
-      mailbox.rebase()
+    if (!this.isEmpty || (this.control & State.ContinueRequested) !== 0) {
+      this.rebase()
       this.state = State.Queued
+      if (this.size >= LONG) this.system.dispatcher.urge(this)
       return this.system.dispatcher.resume(this)
     }
     this.emptied()

@@ -118,7 +118,7 @@ export const makeChild = (spec: SpecImpl, owner: Owner, path: string, tree: Tree
     case "actor": {
       const impl = implOf(target.behavior as never)
       const slot = new Slot(tree.system, impl.program(undefined), owner, tree.base, path, spec.id, impl.options.mailbox)
-      const ref = makeRef(slot, impl.compiled, impl.protocol)
+      const ref = makeRef(slot, impl.compiled)
       if (target.provides) tree.provide(impl.key.key, ref)
       return new Child(spec, slot, tree)
     }
