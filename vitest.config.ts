@@ -1,0 +1,22 @@
+/** Tests run against src: `effect-otp` resolves to src/index.ts through the condition `effect-otp/source`. */
+import { defaultServerConditions } from "vite"
+import { defineConfig } from "vitest/config"
+
+const conditions = ["effect-otp/source", ...defaultServerConditions]
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  test: {
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+    pool: "forks",
+    // Type tests. `npm run check` reports type errors everywhere else.
+    typecheck: {
+      enabled: true,
+      include: ["test/types/**/*.test-d.ts"],
+      tsconfig: "test/tsconfig.json",
+      ignoreSourceErrors: true
+    },
+    coverage: { provider: "v8", include: ["src/**/*.ts"], reporter: ["text", "html"] }
+  }
+})
