@@ -170,7 +170,7 @@ export const spawn: {
       if (Exit.isFailure(started)) {
         nursery.release(slot)
         slot.finish(ExitReason.fromExit(started))
-      }
+      } else if (nursery.isClosed) slot.stop(ExitReason.Shutdown())
       resume?.(Exit.isSuccess(started) ? Effect.succeed(ref) : Effect.failCause(started.cause as Cause.Cause<E>))
     })
     if (exit !== undefined) return Exit.isSuccess(exit) ? Exit.succeed(ref) : (exit as Exit.Exit<never, E>)

@@ -17,20 +17,27 @@ const nurseries = new WeakMap<Scope.Scope, Nursery>()
 /** @internal */
 export class Nursery implements Owner {
   private readonly slots = new Set<Slot>()
+  private readonly scope: Scope.Scope
   private readonly context: Context.Context<never>
 
   /** The nursery of a scope; made, and tied to the scope's end, when the first actor is spawned into it. */
   static of(scope: Scope.Scope, context: Context.Context<never>): Nursery {
     const existing = nurseries.get(scope)
     if (existing !== undefined) return existing
-    const nursery = new Nursery(context)
+    const nursery = new Nursery(scope, context)
     nurseries.set(scope, nursery)
     Effect.runSync(Scope.addFinalizer(scope, nursery.stopAll))
     return nursery
   }
 
-  constructor(context: Context.Context<never>) {
+  constructor(scope: Scope.Scope, context: Context.Context<never>) {
+    this.scope = scope
     this.context = context
+  }
+
+  /** What is started into a scope that has closed ends at once. */
+  get isClosed(): boolean {
+    return this.scope.state._tag === "Closed"
   }
 
   adopt(slot: Slot): void {

@@ -23,11 +23,11 @@ export class Reporter {
   ended(child: Child, reason: ExitReason, decision: Decision): void {
     if (!isAbnormal(reason) && decision !== "restart") return
     const next = { restart: "it is restarted", keep: "it stays stopped", forget: "it is not restarted" }
-    this.log(child, this.level(child), reason, `child ${child.spec.id} ${format(reason)}; ${next[decision]}`)
+    this.log(child, this.level(child), reason, `child ${child.spec.id} ${ending(reason)}; ${next[decision]}`)
   }
 
   failed(child: Child, reason: ExitReason, what: string): void {
-    this.log(child, this.level(child), reason, `child ${child.spec.id} ${format(reason)}; ${what}`)
+    this.log(child, this.level(child), reason, `child ${child.spec.id} ${ending(reason)}; ${what}`)
   }
 
   restarting(child: Child, delay: number, reason: ExitReason): void {
@@ -55,7 +55,7 @@ export class Reporter {
   stopped(child: Child, reason: ExitReason, limit: number | "kill"): void {
     if (reason._tag === "Failed" || (reason._tag === "Killed" && limit !== "kill")) {
       this.tell(() => ({ _tag: "ShutdownError", path: this.slot.path, child: child.spec.id, reason }))
-      this.log(child, "Error", reason, `child ${child.spec.id} did not stop as asked: it ${format(reason)}`)
+      this.log(child, "Error", reason, `child ${child.spec.id} did not stop as asked: it ${ending(reason)}`)
     }
   }
 
@@ -78,3 +78,6 @@ export class Reporter {
     Effect.runForkWith(context)(Effect.annotateLogs(line, { supervisor: this.slot.path, child: child.slot.path }))
   }
 }
+
+/** A failure is logged with its cause beside the message, so the message need not repeat it. */
+const ending = (reason: ExitReason): string => (reason._tag === "Failed" ? "crashed" : format(reason))
