@@ -98,8 +98,9 @@ export class SupervisorNode implements Owner {
   /** Forgets a child that has ended: its place is over for good. */
   forget(child: Child, reason: ExitReason.ExitReason): void {
     child.cancel()
-    this.finish(child, reason)
+    // Out of the list before anybody is told of its end.
     if (this.children.get(child.spec.id) === child) this.children.delete(child.spec.id)
+    this.finish(child, reason)
     if (this.isStatic(child)) return
     this.bySlot.delete(child.slot)
     this.nodes.delete(child)

@@ -1,0 +1,244 @@
+/** START: the start of a supervisor, child specs, failing inits. */
+import { assert, it } from "@effect/vitest"
+import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer } from "effect"
+import { Actor, ActorSystem, Registry, Supervisor } from "effect-otp"
+import { TestClock } from "effect/testing"
+import { Broken, Child, listed, quiet, Recording, states } from "../support/recording.ts"
+
+it.effect("START-01 start with no children", () =>
+  Effect.gen(function* () {
+    const top = yield* Supervisor.start(Supervisor.make("top", { children: [] }))
+    assert.strictEqual(top.status, "running")
+    assert.strictEqual((yield* top.stop)._tag, "Shutdown")
+    assert.strictEqual(top.status, "stopped")
+  })
+)
+
+it.effect("START-02 children start one after another in listed order", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const slow = (id: string) => r.child(id, { init: Effect.sleep("10 millis").pipe(Effect.tap(() => Effect.sync(() => r.log.push(`${id} ready`)))) })
+    const start = yield* Effect.forkChild(r.start(["e", "b", "d", "a", "c"].map(slow)))
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.join(start)
+    assert.deepStrictEqual(r.log, ["e", "b", "d", "a", "c"].flatMap((id) => [`${id} ready`, `${id} started`]))
+  })
+)
+
+it.effect("START-04 a supervisor whose `when` says no is left out", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* Supervisor.start(
+      Supervisor.make("top", { when: Effect.succeed(false), children: [r.child("a")] })
+    )
+    assert.deepStrictEqual(r.log, [])
+    assert.deepStrictEqual(yield* states(top), { top: "stopped" })
+  })
+)
+
+it.effect("START-05 a permanent child that is left out keeps its spec", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([])
+    yield* top.startChild(r.child("a", { when: Effect.succeed(false) }))
+    yield* top.startChild(r.child("b"))
+    assert.deepStrictEqual(yield* states(top), { a: "stopped", b: "running" })
+    assert.deepStrictEqual(yield* top.count, { specs: 2, active: 1, supervisors: 0, workers: 2 })
+  })
+)
+
+it.effect("START-07 a temporary child that is left out is forgotten", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([])
+    yield* top.startChild(r.child("a", { restart: "temporary", when: Effect.succeed(false) }))
+    assert.deepStrictEqual(yield* listed(top), [])
+    yield* top.startChild(r.child("a"))
+    assert.deepStrictEqual(yield* states(top), { a: "running" })
+  })
+)
+
+it.effect("START-08 a failing init undoes the start in reverse", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const failing = r.child("c", { init: Effect.andThen(Effect.sync(() => r.log.push("c attempted")), new Broken({ code: 7 })) })
+    const error = yield* Effect.flip(r.start([r.child("a"), r.child("b"), failing, r.child("d")]))
+    assert.deepStrictEqual(r.log, ["a started", "b started", "c attempted", "b stopped", "a stopped"])
+    assert.strictEqual(error._tag, "StartFailed")
+    assert.strictEqual(error.path, "top")
+    assert.strictEqual(error.child, "c")
+    assert.deepStrictEqual(Cause.squash(error.cause), new Broken({ code: 7 }))
+    assert.strictEqual(r.ref("a").status, "stopped")
+  }).pipe(quiet)
+)
+
+it.effect("START-10 a start that fails, dies or interrupts itself is a failed start", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([])
+    const inits = [new Broken({ code: 1 }), Effect.die("boom"), Effect.interrupt]
+    const causes: Array<string> = []
+    for (const init of inits) {
+      const error = yield* Effect.flip(top.startChild(r.child("a", { init })))
+      if (error._tag === "StartFailed") causes.push(error.cause.reasons[0]!._tag)
+    }
+    assert.deepStrictEqual(causes, ["Fail", "Die", "Interrupt"])
+    assert.deepStrictEqual(yield* listed(top), [])
+    assert.strictEqual(top.status, "running")
+  }).pipe(quiet)
+)
+
+it.effect("START-11 duplicate ids are refused before anything starts", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const tree = Supervisor.make("top", { children: [r.child("a"), r.child("a")] })
+    const invalid = yield* Effect.flip(Supervisor.validate(tree))
+    assert.deepStrictEqual([invalid.path, invalid.field, invalid.value], ["top", "children", "a"])
+    const error = yield* Effect.flip(Supervisor.start(tree))
+    assert.strictEqual(Cause.squash(error.cause), Cause.squash(error.cause) as Supervisor.InvalidSpec)
+    assert.strictEqual((Cause.squash(error.cause) as Supervisor.InvalidSpec)._tag, "InvalidSpec")
+    assert.deepStrictEqual(r.log, [])
+  })
+)
+
+it.effect("START-13 an unknown extra option does no harm", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([r.child("a")], { ...({ flavour: "mint" } as object) })
+    assert.deepStrictEqual(yield* states(top), { a: "running" })
+  })
+)
+
+it.effect("START-14 missing id, missing start, and no spec at all are told apart", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const good = r.child("a")
+    const problems = [{ ...good, id: undefined }, { ...good, target: undefined }, 42].map((child) =>
+      Effect.flip(Supervisor.validate(Supervisor.make("top", { children: [child as never] })))
+    )
+    const [id, start, spec] = yield* Effect.all(problems)
+    assert.deepStrictEqual([id!.field, start!.field, spec!.field], ["id", "start", "child"])
+    assert.deepStrictEqual([start!.path, spec!.value], ["top/a", 42])
+  })
+)
+
+it.effect("START-16 every legal combination validates", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    for (const restart of ["permanent", "transient", "temporary"] as const) {
+      for (const shutdown of [0, "1 second", Duration.infinity, "kill"] as const) {
+        yield* Supervisor.validate(r.child("worker", { restart, shutdown }))
+      }
+      yield* Supervisor.validate(Supervisor.make("supervisor", { restart, children: [] }))
+    }
+  })
+)
+
+it.effect("START-17 illegal values are refused one by one, with field and value", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([])
+    const good = r.child("a")
+    const bad = [
+      { ...good, restart: "always" },
+      r.child("a", { shutdown: -5 }),
+      { ...good, kind: "robot" },
+      { ...good, target: { _tag: "effect", effect: "not an effect" } }
+    ]
+    const seen: Array<unknown> = []
+    for (const spec of bad) {
+      const error = yield* Effect.flip(top.startChild(spec as typeof good))
+      if (error._tag === "InvalidSpec") seen.push([error.field, error.value])
+    }
+    assert.deepStrictEqual(seen.slice(0, 3), [["restart", "always"], ["shutdown", -5], ["kind", "robot"]])
+    assert.strictEqual((seen[3] as Array<unknown>)[0], "start")
+    assert.deepStrictEqual(yield* listed(top), [])
+  })
+)
+
+it.effect("START-19 a failed startChild keeps nothing", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([])
+    const error = yield* Effect.flip(top.startChild(r.child("a", { init: new Broken({ code: 3 }) })))
+    assert.strictEqual(error._tag === "StartFailed" && error.child, "a")
+    assert.deepStrictEqual(yield* listed(top), [])
+    yield* top.startChild(r.child("a"))
+    assert.deepStrictEqual(yield* listed(top), ["a"])
+  }).pipe(quiet)
+)
+
+it.effect("START-20 an init that takes too long is stopped, and releases what it had", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const hanging = Child.behavior(
+      Effect.gen(function* () {
+        yield* Effect.addFinalizer(() => Effect.sync(() => r.log.push("released")))
+        yield* Effect.sleep("1 second")
+        return yield* Effect.never
+      })
+    )
+    const start = yield* Effect.forkChild(
+      Effect.flip(r.start([Supervisor.child(hanging, { id: "slow", startTimeout: "100 millis" })]))
+    )
+    yield* TestClock.adjust("99 millis")
+    assert.strictEqual(start.pollUnsafe(), undefined)
+    yield* TestClock.adjust("1 milli")
+    const error = yield* Fiber.join(start)
+    const timeout = Cause.squash(error.cause) as Supervisor.StartTimeout
+    assert.deepStrictEqual([timeout._tag, timeout.path, timeout.after], ["StartTimeout", "top/slow", 100])
+    assert.deepStrictEqual(r.log, ["released"])
+  }).pipe(quiet)
+)
+
+it.effect("START-22 what a start gives comes back from startChild and restartChild", () =>
+  Effect.gen(function* () {
+    class Info extends Context.Service<Info, { readonly run: number }>()("test/Info") {}
+    let runs = 0
+    const r = new Recording()
+    const top = yield* r.start([])
+    const spec = Supervisor.service("info", Layer.effect(Info, Effect.sync(() => ({ run: ++runs }))))
+    assert.strictEqual(Context.get(yield* top.startChild(spec), Info).run, 1)
+    yield* top.terminateChild("info")
+    const again = yield* top.restartChild("info")
+    assert.strictEqual(Context.get(again as Context.Context<Info>, Info).run, 2)
+  })
+)
+
+it.effect("START-23 a name held outside the tree makes the start fail, and harms nobody", () =>
+  Effect.gen(function* () {
+    class Names extends Registry.Service<Names>()("test/Names", Child) {}
+    const r = new Recording()
+    const test = Effect.gen(function* () {
+      const outsider = yield* Actor.spawn(r.behavior("outsider"))
+      yield* Names.registerAs(outsider, "n")
+      const top = yield* r.start([])
+      const taking = Child.behavior(
+        Effect.andThen(Names.register("n"), Effect.flatMap(Child.self, () => Effect.never))
+      )
+      const error = yield* Effect.flip(top.startChild(Supervisor.child(taking, { id: "taking" })))
+      const cause = error._tag === "StartFailed" ? (Cause.squash(error.cause) as Registry.AlreadyRegistered) : undefined
+      assert.deepStrictEqual([cause?._tag, cause?.holder], ["AlreadyRegistered", outsider.path])
+      assert.deepStrictEqual(yield* listed(top), [])
+      assert.strictEqual(yield* outsider.ask.Ping(), 1)
+      assert.strictEqual((yield* top.stop)._tag, "Shutdown")
+    })
+    yield* Effect.provide(test, Names.layer)
+  }).pipe(quiet)
+)
+
+it.effect("R9 interrupting a start stops the half-started tree", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const reached = yield* Deferred.make<void>()
+    const hanging = r.child("b", { init: Effect.andThen(Deferred.succeed(reached, undefined), Effect.never) })
+    const start = yield* Effect.forkChild(r.start([r.child("a"), hanging]))
+    yield* Deferred.await(reached)
+    const exit = yield* Effect.andThen(Fiber.interrupt(start), Fiber.await(start))
+    assert.isTrue(Exit.isFailure(exit))
+    assert.deepStrictEqual(r.log, ["a started", "a stopped"])
+    assert.deepStrictEqual(yield* ActorSystem.zombies, [])
+  })
+)
+
+
