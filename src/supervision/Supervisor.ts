@@ -179,33 +179,39 @@ class Root implements Owner {
 const rooted = (spec: Spec.SpecImpl): Spec.SpecImpl =>
   spec.kind === "supervisor" && spec.when === undefined ? spec : Spec.ofSupervisor(spec.id, { children: [spec] })
 
-const startNode = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<SupervisorNode, StartFailed<E>, R> =>
-  Effect.withFiber((fiber) =>
-    Effect.suspend(() => {
-      const given = Spec.toSpec(tree)
-      const problem = problemOf(given, "")
-      if (problem !== undefined) {
-        return Effect.fail(new StartFailed<E>({ path: "", child: problem.path, cause: Cause.fail(problem) }))
-      }
-      const base = Context.omit(Tracer.ParentSpan)(fiber.context) as Context.Context<never>
-      const root = new Root()
-      const node = new SupervisorNode(rooted(given), root, "", new Tree(ActorSystem.of(base), base))
-      root.node = node
-      return Effect.callback<SupervisorNode, StartFailed<E>>((resume) => {
-        node.slot.start((exit) => {
-          if (Exit.isFailure(exit)) root.onEnded(node.slot, ExitReason.fromExit(exit))
-          resume(Exit.isSuccess(exit) ? Effect.succeed(node) : Effect.failCause(exit.cause as Cause.Cause<StartFailed<E>>))
-        })
-        return Effect.asVoid(stopNode(node))
-      })
-    })
-  )
+/** Makes the places of a tree, without starting anything. */
+const prepare = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<SupervisorNode, StartFailed<E>, R> =>
+  Effect.withFiber((fiber): Effect.Effect<SupervisorNode, StartFailed<E>> => {
+    const given = Spec.toSpec(tree)
+    const problem = problemOf(given, "")
+    if (problem !== undefined) {
+      return Effect.fail(new StartFailed<E>({ path: "", child: problem.path, cause: Cause.fail(problem) }))
+    }
+    const base = Context.omit(Tracer.ParentSpan)(fiber.context) as Context.Context<never>
+    const root = new Root()
+    root.node = new SupervisorNode(rooted(given), root, "", new Tree(ActorSystem.of(base), base))
+    return Effect.succeed(root.node)
+  })
 
-const stopNode = (node: SupervisorNode): Effect.Effect<ExitReason.ExitReason> =>
+const startRoot = <E>(node: SupervisorNode): Effect.Effect<void, StartFailed<E>> =>
+  Effect.callback((resume) => {
+    node.slot.start((exit) => {
+      if (Exit.isFailure(exit)) node.slot.owner.onEnded(node.slot, ExitReason.fromExit(exit))
+      resume(exit as Exit.Exit<void, StartFailed<E>>)
+    })
+  })
+
+const stopRoot = (node: SupervisorNode): Effect.Effect<ExitReason.ExitReason> =>
   stopSlot(node.slot, ExitReason.Shutdown(), Infinity)
 
+/** The scope is told how to stop the tree before it starts: interrupting the start leaves nothing running. */
 const acquire = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<SupervisorNode, StartFailed<E>, R | Scope.Scope> =>
-  Effect.acquireRelease(startNode(tree), stopNode, { interruptible: true })
+  Effect.gen(function*() {
+    const node = yield* prepare(tree)
+    yield* Effect.addFinalizer(() => stopRoot(node))
+    yield* startRoot<E>(node)
+    return node
+  })
 
 /**
  * Starts a tree for the lifetime of the Scope, and gives a handle to it.
