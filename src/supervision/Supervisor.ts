@@ -199,6 +199,7 @@ const startRoot = <E>(node: SupervisorNode): Effect.Effect<void, StartFailed<E>>
       if (Exit.isFailure(exit)) node.slot.owner.onEnded(node.slot, ExitReason.fromExit(exit))
       resume(exit as Exit.Exit<void, StartFailed<E>>)
     })
+    return Effect.asVoid(stopRoot(node))
   })
 
 const stopRoot = (node: SupervisorNode): Effect.Effect<ExitReason.ExitReason> =>

@@ -45,7 +45,8 @@ it.effect("a behavior without a handler names what is missing, and rolls the sta
   Effect.gen(function* () {
     const r = new Recording()
     const partial = Child.behavior(Effect.succeed({ Ping: () => 1 } as unknown as Behavior.Handlers<typeof Child.protocol>))
-    const error = yield* Effect.flip(r.start([r.child("a"), Supervisor.child(partial, { id: "partial" })]))
+    const spec = Supervisor.child(partial, { id: "partial" }) as Supervisor.ChildSpec<Child, unknown, never>
+    const error = yield* Effect.flip(r.start([r.child("a"), spec]))
     assert.include(String(Cause.squash(error.cause)), "test/Child has no handler for Add, Fail")
     assert.deepStrictEqual(r.log, ["a started", "a stopped"])
   }).pipe(quiet)
