@@ -1,0 +1,262 @@
+/** MBX: mailboxes, priorities, dead letters. */
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Schema } from "effect"
+import { Actor, ActorRef, ActorSystem, type Behavior, type SystemEvent } from "effect-otp"
+import { quiet } from "../support/recording.ts"
+
+class Box extends Actor.Service<Box>()("test/Box", {
+  Hold: {},
+  Put: { payload: { n: Schema.Int, level: Schema.optionalKey(Schema.Int), bytes: Schema.optionalKey(Schema.Uint8Array) } },
+  Look: { success: Schema.Array(Schema.Int) }
+}) {}
+
+/** A box that is held shut until its gate opens, with everything its system tells. */
+const box = (mailbox?: Behavior.MailboxOptions) =>
+  Effect.gen(function* () {
+    const gate = yield* Deferred.make<void>()
+    const handled: Array<number> = []
+    const events: Array<SystemEvent.SystemEvent> = []
+    yield* ActorSystem.onEvent((event) => void events.push(event))
+    const behavior = Box.behavior(
+      Effect.succeed(
+        Box.of({
+          Hold: () => Deferred.await(gate),
+          Put: ({ n }) => void handled.push(n),
+          Look: () => [...handled]
+        })
+      ),
+      mailbox === undefined ? {} : { mailbox }
+    )
+    const ref = yield* Actor.spawn(behavior)
+    yield* ref.tell.Hold()
+    yield* Effect.yieldNow
+    yield* Effect.addFinalizer(() => Deferred.succeed(gate, undefined))
+    /** Opens the gate, and tells what has been handled once nothing is queued any more. */
+    const open = Effect.gen(function* () {
+      yield* Deferred.succeed(gate, undefined)
+      do yield* Effect.yieldNow
+      while (ref.size > 0)
+      return [...handled]
+    })
+    return { ref, handled, events, open }
+  })
+
+const dropped = (events: ReadonlyArray<SystemEvent.SystemEvent>) =>
+  events.flatMap((event) => (event._tag === "MessageDropped" ? [[event.payload, event.reason]] : []))
+
+it.effect("MBX-02 bounded with refusal: refused, and the message is in the dead letter", () =>
+  Effect.gen(function* () {
+    const { open, ref } = yield* box({ capacity: 2, overflow: "reject" })
+    assert.deepStrictEqual([1, 2, 3].map((n) => ref.tellUnsafe.Put({ n })), [true, true, false])
+    const [letter] = yield* ActorSystem.deadLetters
+    assert.deepStrictEqual([letter!.payload, letter!.reason], [{ n: 3 }, { _tag: "MailboxFull", capacity: 2 }])
+    assert.deepStrictEqual(yield* open, [1, 2])
+  })
+)
+
+it.effect("MBX-03 bounded dropping the newest or the oldest", () =>
+  Effect.gen(function* () {
+    for (const [overflow, kept, lost] of [
+      ["drop-newest", [1, 2, 3], 4],
+      ["drop-oldest", [2, 3, 4], 1]
+    ] as const) {
+      const { events, open, ref } = yield* box({ capacity: 3, overflow })
+      for (const n of [1, 2, 3, 4]) yield* ref.tell.Put({ n })
+      assert.strictEqual(ref.size, 3)
+      assert.deepStrictEqual(dropped(events), [[{ n: lost }, overflow]])
+      assert.deepStrictEqual(yield* open, [...kept])
+    }
+  })
+)
+
+it.effect("a full mailbox that suspends makes the sender wait, in order", () =>
+  Effect.gen(function* () {
+    const { open, ref } = yield* box({ capacity: 2 })
+    let sent = 0
+    const sender = yield* Effect.forkChild(
+      Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.andThen(ref.tell.Put({ n }), Effect.sync(() => (sent = n)))),
+      { startImmediately: true }
+    )
+    yield* Effect.yieldNow
+    assert.deepStrictEqual([sent, ref.size], [2, 2])
+    yield* open
+    yield* Fiber.join(sender)
+    assert.deepStrictEqual(yield* ref.ask.Look(), [1, 2, 3, 4, 5])
+    assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
+  })
+)
+
+it.effect("an interrupted wait for room sends nothing", () =>
+  Effect.gen(function* () {
+    const { open, ref } = yield* box({ capacity: 1 })
+    yield* ref.tell.Put({ n: 1 })
+    const waiting = yield* Effect.forkChild(ref.tell.Put({ n: 2 }), { startImmediately: true })
+    yield* Fiber.interrupt(waiting)
+    yield* open
+    assert.deepStrictEqual(yield* ref.ask.Look(), [1])
+  })
+)
+
+it.effect("MBX-05 unbounded is the default, with a high-water event", () =>
+  Effect.gen(function* () {
+    const { events, open, ref } = yield* box()
+    for (let n = 0; n < 20_000; n++) assert.isTrue(ref.tellUnsafe.Put({ n }))
+    assert.strictEqual(ref.size, 20_000)
+    const marks = events.flatMap((event) => (event._tag === "MailboxHighWater" ? [event.size] : []))
+    assert.deepStrictEqual(marks, [10_000, 20_000])
+    assert.strictEqual((yield* open).length, 20_000)
+  })
+)
+
+it.effect("MBX-06 priority order, stable within a level", () =>
+  Effect.gen(function* () {
+    const levels = [10, 128, 200]
+    const { open, ref } = yield* box({
+      priority: ({ payload }) => (payload as { level?: number } | undefined)?.level ?? 0
+    })
+    const sent = Array.from({ length: 100 }, (_, i) => ({ n: i + 1, level: levels[(i * 7) % 3]! }))
+    for (const message of sent) yield* ref.tell.Put(message)
+    const byLevel = [200, 128, 10].flatMap((level) => sent.filter((each) => each.level === level).map((each) => each.n))
+    assert.deepStrictEqual(yield* open, byLevel)
+  })
+)
+
+it.effect("a priority given by the sender needs no option", () =>
+  Effect.gen(function* () {
+    const { open, ref } = yield* box()
+    yield* ref.tell.Put({ n: 1 })
+    yield* ActorRef.withPriority(ref, 10).tell.Put({ n: 2 })
+    yield* ref.pipe(ActorRef.withPriority(255)).tell.Put({ n: 3 })
+    yield* ref.tell.Put({ n: 4 })
+    assert.strictEqual(ref.size, 4)
+    assert.deepStrictEqual(yield* open, [3, 1, 4, 2])
+  })
+)
+
+it.effect("bounded by bytes", () =>
+  Effect.gen(function* () {
+    const { ref } = yield* box({ bytes: 1_000, overflow: "reject" })
+    const put = (n: number, size: number) => ref.tellUnsafe.Put({ n, bytes: new Uint8Array(size) })
+    assert.deepStrictEqual([put(1, 400), put(2, 400), put(3, 400), put(4, 100)], [true, true, false, true])
+  })
+)
+
+it.effect("a message larger than the whole bound is still let into an empty mailbox", () =>
+  Effect.gen(function* () {
+    const { ref } = yield* box({ bytes: 10, overflow: "reject" })
+    const huge = { n: 1, bytes: new Uint8Array(1_000) }
+    assert.deepStrictEqual([ref.tellUnsafe.Put(huge), ref.tellUnsafe.Put(huge)], [true, false])
+  })
+)
+
+it.effect("MBX-08 precedence: stop before messages, kill cuts the handler", () =>
+  Effect.gen(function* () {
+    const stopped = yield* box()
+    yield* stopped.ref.tell.Put({ n: 1 })
+    const stop = yield* Effect.forkChild(Actor.stop(stopped.ref), { startImmediately: true })
+    yield* Effect.exit(stopped.open)
+    yield* Fiber.join(stop)
+    assert.deepStrictEqual(stopped.handled, [])
+    const killed = yield* box()
+    assert.strictEqual((yield* Actor.kill(killed.ref))._tag, "Killed")
+  })
+)
+
+it.effect("MBX-09 no loss with many senders, order kept per sender", () =>
+  Effect.gen(function* () {
+    const { open, ref } = yield* box({ capacity: 1_000 })
+    const sender = (s: number) =>
+      Effect.forEach(
+        Array.from({ length: 1_000 }, (_, i) => s * 1_000 + i),
+        (n) => ref.tell.Put({ n }),
+        { discard: true }
+      )
+    const senders = yield* Effect.forkChild(
+      Effect.all(Array.from({ length: 10 }, (_, s) => sender(s)), { concurrency: "unbounded" })
+    )
+    yield* open
+    yield* Fiber.join(senders)
+    const handled = yield* ref.ask.Look()
+    assert.strictEqual(handled.length, 10_000)
+    for (let s = 0; s < 10; s++) {
+      const own = handled.filter((n) => Math.floor(n / 1_000) === s)
+      assert.deepStrictEqual(own, [...own].sort((x, y) => x - y))
+      assert.strictEqual(own.length, 1_000)
+    }
+  })
+)
+
+it.effect("MBX-11 a dead letter has message, recipient, sender and reason", () =>
+  Effect.gen(function* () {
+    class Teller extends Actor.Service<Teller>()("test/Teller", { Go: {} }) {}
+    const { events, ref } = yield* box()
+    yield* Actor.kill(ref)
+    const marked = ActorRef.withCorrelationId(ref, "talk")
+    const teller = yield* Actor.spawn(
+      Teller.behavior(Effect.succeed(Teller.of({ Go: () => marked.tell.Put({ n: 7 }) })))
+    )
+    yield* teller.ask.Go()
+    const letters = yield* ActorSystem.deadLetters
+    const letter = letters.at(-1)!
+    assert.deepStrictEqual(letter, {
+      recipient: ref.path,
+      tag: "Put",
+      payload: { n: 7 },
+      sender: teller.path,
+      reason: { _tag: "NotRunning", exit: { _tag: "Killed" } }
+    })
+    assert.deepStrictEqual(events.filter((event) => event._tag === "DeadLetter").at(-1), {
+      _tag: "DeadLetter",
+      ...letter
+    })
+  })
+)
+
+it.effect("MBX-12 dropped is not dead", () =>
+  Effect.gen(function* () {
+    const { events, ref } = yield* box({ capacity: 1, overflow: "drop-newest" })
+    yield* ref.tell.Put({ n: 1 })
+    yield* ref.tell.Put({ n: 2 })
+    assert.deepStrictEqual(dropped(events), [[{ n: 2 }, "drop-newest"]])
+    assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
+  })
+)
+
+it.effect("MBX-14 the size can be read", () =>
+  Effect.gen(function* () {
+    const { open, ref } = yield* box()
+    for (let n = 0; n < 5; n++) yield* ref.tell.Put({ n })
+    assert.strictEqual(ref.size, 5)
+    yield* open
+    assert.strictEqual(ref.size, 0)
+  })
+)
+
+it.effect("MBX-15 a deep queue does not slow an ask: nothing of it is looked at", () =>
+  Effect.gen(function* () {
+    class Echo extends Actor.Service<Echo>()("test/Echo", { Say: { payload: { n: Schema.Int }, success: Schema.Int } }) {}
+    class Busy extends Actor.Service<Busy>()("test/Busy", { Run: { success: Schema.Int }, Noise: {} }) {}
+    const echo = yield* Actor.spawn(Echo.behavior(Effect.succeed(Echo.of({ Say: ({ n }) => n }))))
+    let noise = 0
+    let noiseDuringRun = -1
+    const busy = yield* Actor.spawn(
+      Busy.behavior(
+        Effect.succeed(
+          Busy.of({
+            *Run() {
+              let sum = 0
+              for (let n = 0; n < 10_000; n++) sum += yield* echo.ask.Say({ n })
+              noiseDuringRun = noise
+              return sum
+            },
+            Noise: () => void noise++
+          })
+        )
+      )
+    )
+    const run = yield* Effect.forkChild(busy.ask.Run(), { startImmediately: true })
+    for (let i = 0; i < 500_000; i++) busy.tellUnsafe.Noise()
+    assert.strictEqual(yield* Fiber.join(run), 49_995_000)
+    assert.strictEqual(noiseDuringRun, 0)
+  }).pipe(quiet)
+)
