@@ -314,7 +314,10 @@ class Names<A, Value, Name> implements Shape<A, Value, Name> {
       if (this.closed) return Effect.die(new NotRegistered({ registry: this.id, name }))
       held?.unwatch()
       const entry = { name, ref: slot.ref as ActorRef<A>, value }
-      const unwatch = slot.watch(() => void this.release(name))
+      const unwatch = slot.watch(() => {
+        // Another may have taken the name of one that has ended before this is told.
+        if (this.heldBy(slot, name)) this.release(name)
+      })
       MutableHashMap.set(this.held, name, { ...entry, unwatch })
       if (held === undefined) this.feed.publish({ _tag: "Registered", ...entry })
       return Effect.void
@@ -327,6 +330,10 @@ class Names<A, Value, Name> implements Shape<A, Value, Name> {
     if (held === undefined || !slotOf(held.ref).isEnded) return held
     this.release(name)
     return undefined
+  }
+
+  private heldBy(slot: Slot, name: Name): boolean {
+    return Option.exists(MutableHashMap.get(this.held, name), (held) => slotOf(held.ref) === slot)
   }
 
   private release(name: Name): boolean {

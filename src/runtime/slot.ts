@@ -340,9 +340,9 @@ export class Slot extends Turns {
       watcher(this.exit!)
       return () => undefined
     }
-    const { rare } = this
-    rare.watchers.add(watcher)
-    return () => rare.watchers.delete(watcher)
+    const { watchers } = this.rare
+    watchers.add(watcher)
+    return () => watchers.delete(watcher)
   }
 
   /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */
