@@ -28,7 +28,7 @@ const draw = (top: Supervisor.SupervisorRef<Tally>, progress: Progress) => {
     const lines = ["demo", ...treeLines(children), "", bar(progress)]
     const up = drawn === 0 ? "" : `\u001b[${drawn}A`
     drawn = lines.length
-    process.stdout.write(`${up}${lines.map((line) => `\u001b[2K${line}`).join("\n")}\n`)
+    process.stdout.write(`${up}${lines.map((line) => `\u001b[2K${line}`).join("\n")}\n\u001b[J`)
   })
   return Effect.onExit(Effect.forever(Effect.andThen(frame, Effect.sleep("80 millis"))), () => frame)
 }
