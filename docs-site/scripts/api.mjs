@@ -75,7 +75,10 @@ const passedOn = (text, file) =>
   })
 
 const escape = (prose) =>
-  prose.split(/(```[\s\S]*?```|`[^`\n]*`)/).map((part, i) => (i % 2 === 1 ? part : part.replace(/[<{]/g, (c) => `\\${c}`))).join("")
+  prose
+    .split(/(```[\s\S]*?```|`[^`\n]*`)/)
+    .map((part, i) => (i % 2 === 1 ? part : part.replace(/[<{]/g, (c) => `\\${c}`)))
+    .join("")
     .replaceAll("```ts import.meta.vitest", "```ts")
 
 const page = ({ file, name, source }) => {
@@ -90,8 +93,11 @@ const page = ({ file, name, source }) => {
   const body = categories.map((category) => {
     const members = items.filter((item) => item.category === category)
     const entries = members.map(({ description, name, signature }) =>
-      [`### ${name}`, "```ts", signature.replaceAll("export declare ", "export "), "```", escape(description)].join("\n\n")
-        .replace("```ts\n\n", "```ts\n").replace("\n\n```\n", "\n```\n"))
+      [`### ${name}`, "```ts", signature.replaceAll("export declare ", "export "), "```", escape(description)]
+        .join("\n\n")
+        .replace("```ts\n\n", "```ts\n")
+        .replace("\n\n```\n", "\n```\n")
+    )
     return [`## ${category}`, ...entries].join("\n\n")
   })
   const head = `---\ntitle: ${name}\ntableOfContents: { maxHeadingLevel: 3 }\n---\n`

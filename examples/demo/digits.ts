@@ -47,5 +47,4 @@ export const isTorn = (id: number): boolean =>
   id % TORN_EVERY === TORN_EVERY - 1 || (id >= BURST.from && id < BURST.from + BURST.length)
 
 /** The pixels as they arrive: a torn digit lacks its lower half. */
-export const scan = (digit: Digit): Floats =>
-  isTorn(digit.id) ? digit.pixels.slice(0, PIXELS / 2) : digit.pixels
+export const scan = (digit: Digit): Floats => (isTorn(digit.id) ? digit.pixels.slice(0, PIXELS / 2) : digit.pixels)

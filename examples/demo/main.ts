@@ -79,7 +79,9 @@ const program = Effect.gen(function* () {
   yield* say("")
   if (!live) for (const line of ["demo", ...treeLines(yield* top.children)]) yield* say(line)
   yield* say(`accuracy       ${(accuracy * 100).toFixed(1)} % of ${heldOut.length} held-out digits`)
-  yield* say(`speed          ${Math.round((digits.length / progress.millis) * 1_000).toLocaleString("en")} digits per second`)
+  yield* say(
+    `speed          ${Math.round((digits.length / progress.millis) * 1_000).toLocaleString("en")} digits per second`
+  )
   yield* say(`restarts       ${restarts} classifiers, ${gaveUp} times the whole pool`)
   yield* say(`dead letters   ${letters.length}`)
   yield* say(

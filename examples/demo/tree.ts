@@ -18,7 +18,12 @@ const classifier = (n: number, examples: ReadonlyArray<Digit>) =>
   })
 
 /** The demo's tree. `pool` gives up after a dozen crashes, and `demo` starts it anew. */
-export const tree = (digits: ReadonlyArray<Digit>, parameters: Floats, progress: Progress, done: Effect.Effect<unknown>) => {
+export const tree = (
+  digits: ReadonlyArray<Digit>,
+  parameters: Floats,
+  progress: Progress,
+  done: Effect.Effect<unknown>
+) => {
   const examples = digits.slice(0, LEARNED)
   const pool = Array.from({ length: POOL }, (_, i) => classifier(i + 1, examples))
   return Supervisor.make("demo", {
@@ -35,5 +40,3 @@ export const tree = (digits: ReadonlyArray<Digit>, parameters: Floats, progress:
     ]
   })
 }
-
-

@@ -53,7 +53,15 @@ import { slotOf as slotOfTurn } from "./ActorContext.ts"
 import { type ActorRef, type Endable, make as makeRef, slotOf } from "./ActorRef.ts"
 import type { AskError } from "./AskError.ts"
 import * as ActorSystem from "./ActorSystem.ts"
-import { type Behavior, BehaviorImpl, type Crash, type Handlers, implOf, type Options, type Services } from "./Behavior.ts"
+import {
+  type Behavior,
+  BehaviorImpl,
+  type Crash,
+  type Handlers,
+  implOf,
+  type Options,
+  type Services
+} from "./Behavior.ts"
 import { markConcurrent } from "./handlers.ts"
 import { Nursery, SHUTDOWN_MILLIS } from "./nursery.ts"
 import { Compiled, type Protocol } from "./Protocol.ts"
@@ -67,7 +75,7 @@ import { awaitDown, stopSlot } from "./stopping.ts"
  * @since 0.1.0
  */
 export interface Class<Self, Id extends string, P extends Protocol> extends Context.Key<Self, ActorRef<Self>> {
-  new(_: never): Context.ServiceClass.Shape<Id, ActorRef<Self>> & { readonly "~protocol": P }
+  new (_: never): Context.ServiceClass.Shape<Id, ActorRef<Self>> & { readonly "~protocol": P }
   readonly key: Id
   /** What may be said to it. */
   readonly protocol: P
@@ -96,19 +104,19 @@ export interface Class<Self, Id extends string, P extends Protocol> extends Cont
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self>() =>
-<const Id extends string, const P extends Protocol>(id: Id, protocol: P): Class<Self, Id, P> => {
-  const compiled = new Compiled(protocol)
-  const base = Context.Service<Self, ActorRef<Self>>()(id)
-  const key = base as unknown as Class<Self, Id, P>
-  return Object.assign(base, {
-    protocol,
-    of: (handlers: object) => handlers,
-    self: Effect.map(ActorContext, (turn) => makeRef(slotOfTurn(turn), compiled)),
-    behavior: (init: never, options: Options = {}) =>
-      new BehaviorImpl(key as never, compiled, init, options)
-  }) as unknown as Class<Self, Id, P>
-}
+export const Service =
+  <Self>() =>
+  <const Id extends string, const P extends Protocol>(id: Id, protocol: P): Class<Self, Id, P> => {
+    const compiled = new Compiled(protocol)
+    const base = Context.Service<Self, ActorRef<Self>>()(id)
+    const key = base as unknown as Class<Self, Id, P>
+    return Object.assign(base, {
+      protocol,
+      of: (handlers: object) => handlers,
+      self: Effect.map(ActorContext, (turn) => makeRef(slotOfTurn(turn), compiled)),
+      behavior: (init: never, options: Options = {}) => new BehaviorImpl(key as never, compiled, init, options)
+    }) as unknown as Class<Self, Id, P>
+  }
 
 // --- Spawn ---
 

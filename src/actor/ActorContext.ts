@@ -105,10 +105,7 @@ export const unhandled: Effect.Effect<void, never, ActorContext> = withTurn((tur
 })
 
 const registerHook = <R>(
-  register: (
-    turn: Turn,
-    hook: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown>
-  ) => void,
+  register: (turn: Turn, hook: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown>) => void,
   hook: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown, R>
 ): Effect.Effect<void, never, ActorContext | R> =>
   Effect.contextWith((context: Context.Context<ActorContext | R>) =>
@@ -124,7 +121,10 @@ const registerHook = <R>(
 export const onRestart = <R>(
   hook: (cause: Cause.Cause<unknown>) => Effect.Effect<unknown, unknown, R>
 ): Effect.Effect<void, never, ActorContext | R> =>
-  registerHook((turn, run) => turn.incarnation.onRestart(run), (reason) => hook(causeOf(reason)))
+  registerHook(
+    (turn, run) => turn.incarnation.onRestart(run),
+    (reason) => hook(causeOf(reason))
+  )
 
 /**
  * Runs when this actor ends without a restart, before anything is released.

@@ -164,7 +164,7 @@ interface View {
   readonly "~options": Sending.SendOptions
 }
 
-type ViewConstructor = new(slot: Slot, options: Sending.SendOptions) => View
+type ViewConstructor = new (slot: Slot, options: Sending.SendOptions) => View
 
 /** The four views of a protocol, with one method per message on a shared prototype. */
 interface Views {
@@ -190,13 +190,14 @@ const makeView = (
   }
   compiled.tags.forEach((name, tag) => {
     const make = compiled.makes[tag]
-    const method = make === undefined
-      ? function(this: View, payload: unknown) {
-        return send(this, tag, payload)
-      }
-      : function(this: View, payload: unknown) {
-        return send(this, tag, make(payload))
-      }
+    const method =
+      make === undefined
+        ? function (this: View, payload: unknown) {
+            return send(this, tag, payload)
+          }
+        : function (this: View, payload: unknown) {
+            return send(this, tag, make(payload))
+          }
     Object.defineProperty(ProtocolView.prototype, name, { value: method, enumerable: true })
   })
   return ProtocolView
@@ -206,9 +207,9 @@ const makeViews = (compiled: Compiled): Views => ({
   ask: makeView(compiled, (view, tag, payload) => Sending.ask(view["~slot"], tag, payload, view["~options"])),
   tell: makeView(compiled, (view, tag, payload) => Sending.tell(view["~slot"], tag, payload, view["~options"])),
   tellUnsafe: makeView(compiled, (view, tag, payload) =>
-    Sending.tellNow(view["~slot"], tag, payload, view["~options"])),
-  stream: makeView(compiled, (view, tag, payload) =>
-    stream(view["~slot"], tag, payload, view["~options"]))
+    Sending.tellNow(view["~slot"], tag, payload, view["~options"])
+  ),
+  stream: makeView(compiled, (view, tag, payload) => stream(view["~slot"], tag, payload, view["~options"]))
 })
 
 class RefImpl extends Pipeable.Class {
@@ -252,9 +253,7 @@ class RefImpl extends Pipeable.Class {
     return (this.streamView ??= this.view("stream"))
   }
   get ended(): Effect.Effect<ExitReason.ExitReason> {
-    return Effect.callback((resume) =>
-      Effect.sync(this["~slot"].watch((reason) => resume(Effect.succeed(reason))))
-    )
+    return Effect.callback((resume) => Effect.sync(this["~slot"].watch((reason) => resume(Effect.succeed(reason)))))
   }
   toJSON(): unknown {
     return { _id: "ActorRef", path: this.path, status: this.status }
@@ -269,7 +268,7 @@ class RefImpl extends Pipeable.Class {
   private view(kind: keyof Views): View {
     const compiled = this["~compiled"]
     let views = viewsOf.get(compiled)
-    if (views === undefined) viewsOf.set(compiled, views = makeViews(compiled))
+    if (views === undefined) viewsOf.set(compiled, (views = makeViews(compiled)))
     return new views[kind](this["~slot"], this["~options"])
   }
 }
@@ -323,10 +322,7 @@ export const isActorRef = (u: unknown): u is ActorRef<unknown> => Predicate.hasP
  * @since 0.1.0
  */
 export const withTimeout: {
-  (
-    limit: Duration.Input,
-    options?: { readonly mailbox?: Duration.Input }
-  ): <A>(ref: ActorRef<A>) => ActorRef<A>
+  (limit: Duration.Input, options?: { readonly mailbox?: Duration.Input }): <A>(ref: ActorRef<A>) => ActorRef<A>
   <A>(ref: ActorRef<A>, limit: Duration.Input, options?: { readonly mailbox?: Duration.Input }): ActorRef<A>
 } = dual(
   (args) => isActorRef(args[0]),
@@ -405,13 +401,10 @@ export const tellUnknown = <A>(
     const impl = ref as unknown as RefImpl
     const tag = impl["~compiled"].tags.indexOf(message._tag as string)
     if (tag < 0) {
-      return Effect.fail(
-        new UnknownMessage({ actor: ref.path, tag: message._tag, known: impl["~compiled"].tags })
-      )
+      return Effect.fail(new UnknownMessage({ actor: ref.path, tag: message._tag, known: impl["~compiled"].tags }))
     }
     const schema = payloadSchema(impl["~compiled"].protocol[message._tag as string]!) as Schema.Codec<unknown, unknown>
-    return Effect.flatMap(
-      Schema.decodeUnknownEffect(schema)(message.payload),
-      (payload) => Sending.tell(impl["~slot"], tag, payload, impl["~options"])
+    return Effect.flatMap(Schema.decodeUnknownEffect(schema)(message.payload), (payload) =>
+      Sending.tell(impl["~slot"], tag, payload, impl["~options"])
     )
   })

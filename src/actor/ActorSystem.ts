@@ -52,11 +52,11 @@ export const of = (context: Context.Context<never>): System => {
   const clock = Context.get(context, Clock.Clock)
   const scheduler = Context.get(context, Scheduler.Scheduler)
   let systems = ambient.get(clock)
-  if (systems === undefined) ambient.set(clock, systems = new WeakMap())
+  if (systems === undefined) ambient.set(clock, (systems = new WeakMap()))
   let system = systems.get(scheduler)
   if (system === undefined) {
     const shared = Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, scheduler))
-    systems.set(scheduler, system = new System(shared as Context.Context<never>))
+    systems.set(scheduler, (system = new System(shared as Context.Context<never>)))
   }
   return system
 }
@@ -108,9 +108,9 @@ export const deadLetters: Effect.Effect<ReadonlyArray<DeadLetter>> = withSystem(
  * @category observing
  * @since 0.1.0
  */
-export const zombies: Effect.Effect<ReadonlyArray<{ readonly path: string; readonly since: number }>> = withSystem((
-  system
-) => [...system.zombies.values()])
+export const zombies: Effect.Effect<ReadonlyArray<{ readonly path: string; readonly since: number }>> = withSystem(
+  (system) => [...system.zombies.values()]
+)
 
 /**
  * Calls `listener` synchronously for every event of the system until the Scope closes. It must not block or throw.

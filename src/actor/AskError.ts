@@ -147,9 +147,12 @@ export class AskError extends Schema.TaggedError<AskError>()("AskError", {
 
 /** The error for a request the engine could not get answered. @internal */
 export const fromUndelivered = (actor: string, request: string, payload: unknown, why: Undelivered): AskError =>
-  new AskError({ actor, request, ...(payload === undefined ? undefined : { payload }), reason: reasonOf(why) }, {
-    disableChecks: true
-  })
+  new AskError(
+    { actor, request, ...(payload === undefined ? undefined : { payload }), reason: reasonOf(why) },
+    {
+      disableChecks: true
+    }
+  )
 
 const unchecked = { disableChecks: true }
 

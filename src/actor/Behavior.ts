@@ -67,14 +67,22 @@ export type Handlers<Messages> = {
 }
 
 type Returned<H> = H extends (...args: never) => infer Result ? Result : never
-type FailureOf<Result> = Result extends Effect.Effect<infer _A, infer E, infer _R> ? E
-  : Result extends Stream.Stream<infer _A, infer E, infer _R> ? E
-  : Result extends Generator<infer Yielded, infer _A, infer _N> ? FailureOf<Yielded>
-  : never
-type ServicesOf<Result> = Result extends Effect.Effect<infer _A, infer _E, infer R> ? R
-  : Result extends Stream.Stream<infer _A, infer _E, infer R> ? R
-  : Result extends Generator<infer Yielded, infer _A, infer _N> ? ServicesOf<Yielded>
-  : never
+type FailureOf<Result> =
+  Result extends Effect.Effect<infer _A, infer E, infer _R>
+    ? E
+    : Result extends Stream.Stream<infer _A, infer E, infer _R>
+      ? E
+      : Result extends Generator<infer Yielded, infer _A, infer _N>
+        ? FailureOf<Yielded>
+        : never
+type ServicesOf<Result> =
+  Result extends Effect.Effect<infer _A, infer _E, infer R>
+    ? R
+    : Result extends Stream.Stream<infer _A, infer _E, infer R>
+      ? R
+      : Result extends Generator<infer Yielded, infer _A, infer _N>
+        ? ServicesOf<Yielded>
+        : never
 
 /**
  * The errors that end the actor: all that a handler can fail with, less what its message declares as a reply.
@@ -132,9 +140,10 @@ export class BehaviorImpl extends Pipeable.Class {
     this.compiled = compiled
     this.options = options
     // Handlers that need no init are compiled once, for all actors of the behavior.
-    this.init = typeof init !== "function" && Exit.isExit(init) && Exit.isSuccess(init)
-      ? this.compiledExit(init.value as object)
-      : init
+    this.init =
+      typeof init !== "function" && Exit.isExit(init) && Exit.isSuccess(init)
+        ? this.compiledExit(init.value as object)
+        : init
   }
 
   get name(): string {

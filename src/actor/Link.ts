@@ -75,7 +75,7 @@ const tables = new WeakMap<Incarnation, Links>()
 
 const linksOf = (incarnation: Incarnation): Links => {
   let links = tables.get(incarnation)
-  if (links === undefined) tables.set(incarnation, links = { peers: new Map(), trap: undefined })
+  if (links === undefined) tables.set(incarnation, (links = { peers: new Map(), trap: undefined }))
   return links
 }
 

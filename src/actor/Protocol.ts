@@ -36,7 +36,11 @@ export interface Protocol {
 }
 
 type PayloadSchema<M> = M extends { readonly payload: infer P }
-  ? P extends Schema.Struct.Fields ? Schema.Struct<P> : P extends Schema.Top ? P : never
+  ? P extends Schema.Struct.Fields
+    ? Schema.Struct<P>
+    : P extends Schema.Top
+      ? P
+      : never
   : Schema.Void
 type SuccessSchema<M> = M extends { readonly success: infer S extends Schema.Top } ? S : Schema.Void
 type ErrorSchema<M> = M extends { readonly error: infer E extends Schema.Top } ? E : Schema.Never
@@ -103,7 +107,8 @@ export type Asking<P> = { [K in keyof P as P[K] extends { readonly stream: true 
  * @category type-level
  * @since 0.1.0
  */
-export type Result<M> = M extends { readonly stream: true } ? Stream.Stream<Success<M>, unknown, unknown>
+export type Result<M> = M extends { readonly stream: true }
+  ? Stream.Stream<Success<M>, unknown, unknown>
   : Success<M> | Effect.Effect<Success<M>, unknown, unknown> | Generator<unknown, Success<M>, never>
 
 /**
@@ -116,7 +121,8 @@ export type ToRpc<P> = {
   [K in keyof P & string]: Rpc.Rpc<
     K,
     PayloadSchema<P[K]>,
-    P[K] extends { readonly stream: true } ? RpcSchema.Stream<SuccessSchema<P[K]>, ErrorSchema<P[K]>>
+    P[K] extends { readonly stream: true }
+      ? RpcSchema.Stream<SuccessSchema<P[K]>, ErrorSchema<P[K]>>
       : SuccessSchema<P[K]>,
     P[K] extends { readonly stream: true } ? typeof Schema.Never : ErrorSchema<P[K]>
   >
@@ -129,11 +135,17 @@ export type ToRpc<P> = {
  * @since 0.1.0
  */
 export type FromRpc<R extends Rpc.Any> = {
-  readonly [Current in R as Current["_tag"]]: Current extends
-    Rpc.Rpc<infer _Tag, infer P, infer S, infer E, infer _M, infer _R>
+  readonly [Current in R as Current["_tag"]]: Current extends Rpc.Rpc<
+    infer _Tag,
+    infer P,
+    infer S,
+    infer E,
+    infer _M,
+    infer _R
+  >
     ? S extends RpcSchema.Stream<infer A, infer E2>
       ? { readonly payload: P; readonly success: A; readonly error: E2; readonly stream: true }
-    : (P extends Schema.Void ? {} : { readonly payload: P }) & { readonly success: S; readonly error: E }
+      : (P extends Schema.Void ? {} : { readonly payload: P }) & { readonly success: S; readonly error: E }
     : never
 }
 
@@ -184,9 +196,10 @@ export const fromRpcGroup = <R extends Rpc.Any>(group: RpcGroup.RpcGroup<R>): Fr
   for (const [tag, any] of group.requests) {
     const rpc = any as unknown as Rpc.AnyWithProps
     const streamed = RpcSchema.isStreamSchema(rpc.successSchema) ? rpc.successSchema : undefined
-    const replies = streamed === undefined
-      ? { success: rpc.successSchema, error: rpc.errorSchema }
-      : { success: streamed.success, error: streamed.error, stream: true }
+    const replies =
+      streamed === undefined
+        ? { success: rpc.successSchema, error: rpc.errorSchema }
+        : { success: streamed.success, error: streamed.error, stream: true }
     protocol[tag] = isVoid(rpc.payloadSchema) ? replies : { payload: rpc.payloadSchema, ...replies }
   }
   return protocol as FromRpc<R>

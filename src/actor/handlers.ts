@@ -28,9 +28,11 @@ class Beside implements Performable {
   [InPlace](actor: Turns, item: Item, payload: unknown): boolean {
     const { result } = this
     const incarnation = actor.incarnation!
-    const effect = Effect.isEffect(result) ? (result as Effect.Effect<unknown, unknown>)
-      : isGenerator(result) ? Effect.gen(() => result)
-      : Effect.succeed(result)
+    const effect = Effect.isEffect(result)
+      ? (result as Effect.Effect<unknown, unknown>)
+      : isGenerator(result)
+        ? Effect.gen(() => result)
+        : Effect.succeed(result)
     const settled = Effect.onExit(effect, (exit) => Effect.sync(() => settle(exit)))
     const settle = (exit: Exit.Exit<unknown, unknown>): void => {
       if (actor.incarnation !== incarnation) return

@@ -62,10 +62,8 @@ export class Nursery implements Owner {
   }
 
   private readonly stopAll: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.forEach(
-      [...this.slots].reverse(),
-      (slot) => stopSlot(slot, ExitReason.Shutdown(), SHUTDOWN_MILLIS),
-      { discard: true }
-    )
+    Effect.forEach([...this.slots].reverse(), (slot) => stopSlot(slot, ExitReason.Shutdown(), SHUTDOWN_MILLIS), {
+      discard: true
+    })
   )
 }

@@ -132,7 +132,8 @@ const TellProto: object = Object.assign(
 
 /** `yield*` performs the tell right here; only one that has to wait is yielded to the fiber. */
 const perform = (tell: Tell): IteratorResult<unknown, void> => {
-  if (yieldsNow()) return { done: false, value: Effect.andThen(Effect.yieldNow, tell as unknown as Effect.Effect<void>) }
+  if (yieldsNow())
+    return { done: false, value: Effect.andThen(Effect.yieldNow, tell as unknown as Effect.Effect<void>) }
   const effect = send(tell, Fiber.getCurrent()!)
   return effect === Exit.void ? DONE : { done: false, value: effect }
 }
@@ -160,13 +161,13 @@ const yieldsNow = (): boolean => (++inPlaceSends & 2047) === 0
 let inPlaceSends = 0
 
 // A function constructor whose prototype is the effect prototype itself: one hop, as Effect's own primitives.
-const TellEffect = function(this: Tell, slot: Slot, tag: number, payload: unknown, options: SendOptions) {
+const TellEffect = function (this: Tell, slot: Slot, tag: number, payload: unknown, options: SendOptions) {
   ;(this as { slot: Slot }).slot = slot
   ;(this as { tag: number }).tag = tag
   ;(this as { payload: unknown }).payload = payload
   ;(this as { options: SendOptions }).options = options
   this.step = FRESH
-} as unknown as new(slot: Slot, tag: number, payload: unknown, options: SendOptions) => Effect.Effect<void>
+} as unknown as new (slot: Slot, tag: number, payload: unknown, options: SendOptions) => Effect.Effect<void>
 TellEffect.prototype = TellProto
 
 /** @internal */
@@ -264,16 +265,18 @@ class AskIterator {
     this.asked = true
     const exit = askWith(this.effect, Fiber.getCurrent()!)
     if (!Exit.isExit(exit) || exit._tag === "Failure") return { done: false, value: exit }
-    return yieldsNow() ? { done: false, value: Effect.as(Effect.yieldNow, exit.value) } : { done: true, value: exit.value }
+    return yieldsNow()
+      ? { done: false, value: Effect.as(Effect.yieldNow, exit.value) }
+      : { done: true, value: exit.value }
   }
 }
 
-const AskEffect = function(this: AskDescription, slot: Slot, tag: number, payload: unknown, options: SendOptions) {
+const AskEffect = function (this: AskDescription, slot: Slot, tag: number, payload: unknown, options: SendOptions) {
   ;(this as { slot: Slot }).slot = slot
   ;(this as { tag: number }).tag = tag
   ;(this as { payload: unknown }).payload = payload
   ;(this as { options: SendOptions }).options = options
-} as unknown as new(
+} as unknown as new (
   slot: Slot,
   tag: number,
   payload: unknown,
@@ -282,12 +285,8 @@ const AskEffect = function(this: AskDescription, slot: Slot, tag: number, payloa
 AskEffect.prototype = AskProto
 
 /** @internal */
-export const ask = (
-  slot: Slot,
-  tag: number,
-  payload: unknown,
-  options: SendOptions
-): Effect.Effect<unknown, unknown> => new AskEffect(slot, tag, payload, options)
+export const ask = (slot: Slot, tag: number, payload: unknown, options: SendOptions): Effect.Effect<unknown, unknown> =>
+  new AskEffect(slot, tag, payload, options)
 
 /** The ask behind an effect, when it is one. @internal */
 export const describeAsk = (effect: unknown): AskDescription | undefined =>

@@ -33,21 +33,24 @@ class StreamRequest extends Envelope {
     const { queue, slot } = this
     const incarnation = slot.incarnation!
     const unlisten = incarnation.onEnd((exit) => this.finish({ _tag: "NotRunning", exit }))
-    const pumping = Effect.onExit(Stream.runForEach(stream, (value) => Queue.offer(queue, value)), (exit) =>
-      Effect.sync(() => {
-        unlisten()
-        if (this.over) return
-        if (Exit.isSuccess(exit)) {
-          this.over = true
-          Queue.endUnsafe(queue as never)
-        } else if (slot.isDeclared(exit.cause, this)) {
-          this.over = true
-          Queue.failCauseUnsafe(queue, exit.cause)
-        } else {
-          this.finish({ _tag: "HandlerFailed", cause: exit.cause as Cause.Cause<unknown> })
-          slot.failBeside(incarnation, exit.cause, this, undefined)
-        }
-      }))
+    const pumping = Effect.onExit(
+      Stream.runForEach(stream, (value) => Queue.offer(queue, value)),
+      (exit) =>
+        Effect.sync(() => {
+          unlisten()
+          if (this.over) return
+          if (Exit.isSuccess(exit)) {
+            this.over = true
+            Queue.endUnsafe(queue as never)
+          } else if (slot.isDeclared(exit.cause, this)) {
+            this.over = true
+            Queue.failCauseUnsafe(queue, exit.cause)
+          } else {
+            this.finish({ _tag: "HandlerFailed", cause: exit.cause as Cause.Cause<unknown> })
+            slot.failBeside(incarnation, exit.cause, this, undefined)
+          }
+        })
+    )
     this.pump = incarnation.runBeside(pumping, this, undefined)
     return undefined
   }
@@ -78,24 +81,24 @@ export const stream = (
   payload: unknown,
   options: SendOptions
 ): Stream.Stream<unknown, unknown> =>
-  Stream.unwrap(Effect.withFiber((fiber) =>
-    Effect.gen(function*() {
-      const queue = yield* Queue.bounded<unknown, unknown>(options.buffer)
-      const request = new StreamRequest(slot, tag, payload, queue)
-      request.id = slot.system.nextId()
-      request.priority = options.priority
-      request.span = fiber.cache.span
-      const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
-      request.sender = turn?.incarnation.host.path
-      request.correlationId = options.correlationId
-      yield* Effect.addFinalizer(() => request.cancel)
-      if (slot.offer(request, undefined) === "full") {
-        yield* Effect.callback<void>((resume) =>
-          Effect.sync(
-            slot.waitForRoom({ item: request, payload: undefined, settled: () => resume(Effect.void) })
+  Stream.unwrap(
+    Effect.withFiber((fiber) =>
+      Effect.gen(function* () {
+        const queue = yield* Queue.bounded<unknown, unknown>(options.buffer)
+        const request = new StreamRequest(slot, tag, payload, queue)
+        request.id = slot.system.nextId()
+        request.priority = options.priority
+        request.span = fiber.cache.span
+        const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
+        request.sender = turn?.incarnation.host.path
+        request.correlationId = options.correlationId
+        yield* Effect.addFinalizer(() => request.cancel)
+        if (slot.offer(request, undefined) === "full") {
+          yield* Effect.callback<void>((resume) =>
+            Effect.sync(slot.waitForRoom({ item: request, payload: undefined, settled: () => resume(Effect.void) }))
           )
-        )
-      }
-      return Stream.fromQueue(queue)
-    })
-  )) as Stream.Stream<unknown, unknown>
+        }
+        return Stream.fromQueue(queue)
+      })
+    )
+  ) as Stream.Stream<unknown, unknown>

@@ -108,7 +108,7 @@ export interface Shape<A, Key = string> {
  * @since 0.1.0
  */
 export interface Class<Self, A, Key> extends Context.Key<Self, Shape<A, Key>> {
-  new(_: never): {}
+  new (_: never): {}
   /** Lets this actor join. */
   readonly join: (key: Key) => Effect.Effect<void, never, ActorContext | Self>
   /** Lets another actor join. */
@@ -148,37 +148,45 @@ export interface Class<Self, A, Key> extends Context.Key<Self, Shape<A, Key>> {
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self, Key = string>() =>
-<A>(id: string, _actor: Context.Key<A, ActorRef<A>>): Class<Self, A, Key> => {
-  type S = Shape<A, Key>
-  const key = Context.Service<Self, S>()(id)
-  const layer = Layer.effect(
-    key,
-    Effect.flatMap(Effect.serviceOption(key), (existing) => openGroups<A, Key>(id, existing))
-  )
-  const call = <K extends Exclude<keyof S, "keys" | "changes">>(name: K) => (...args: ReadonlyArray<never>) =>
-    Effect.flatMap(key, (shape) => (shape[name] as (...args: ReadonlyArray<never>) => Effect.Effect<unknown>)(...args))
-  return Object.assign(key, {
-    join: call("join"),
-    joinAs: call("joinAs"),
-    leave: call("leave"),
-    leaveAs: call("leaveAs"),
-    members: call("members"),
-    keys: Effect.flatMap(key, (shape) => shape.keys),
-    keysOf: call("keysOf"),
-    broadcast: call("broadcast"),
-    dispatch: call("dispatch"),
-    changes: (of?: Key) => Stream.unwrap(Effect.map(key, (shape) => shape.changes(of))),
-    child: service(id, layer),
-    layer
-  }) as unknown as Class<Self, A, Key>
-}
+export const Service =
+  <Self, Key = string>() =>
+  <A>(id: string, _actor: Context.Key<A, ActorRef<A>>): Class<Self, A, Key> => {
+    type S = Shape<A, Key>
+    const key = Context.Service<Self, S>()(id)
+    const layer = Layer.effect(
+      key,
+      Effect.flatMap(Effect.serviceOption(key), (existing) => openGroups<A, Key>(id, existing))
+    )
+    const call =
+      <K extends Exclude<keyof S, "keys" | "changes">>(name: K) =>
+      (...args: ReadonlyArray<never>) =>
+        Effect.flatMap(key, (shape) =>
+          (shape[name] as (...args: ReadonlyArray<never>) => Effect.Effect<unknown>)(...args)
+        )
+    return Object.assign(key, {
+      join: call("join"),
+      joinAs: call("joinAs"),
+      leave: call("leave"),
+      leaveAs: call("leaveAs"),
+      members: call("members"),
+      keys: Effect.flatMap(key, (shape) => shape.keys),
+      keysOf: call("keysOf"),
+      broadcast: call("broadcast"),
+      dispatch: call("dispatch"),
+      changes: (of?: Key) => Stream.unwrap(Effect.map(key, (shape) => shape.changes(of))),
+      child: service(id, layer),
+      layer
+    }) as unknown as Class<Self, A, Key>
+  }
 
 const openGroups = <A, Key>(id: string, existing: Option.Option<Shape<A, Key>>) => {
   const before = Option.getOrUndefined(existing)
   const groups = before instanceof Groups && before.closed ? (before as Groups<A, Key>) : new Groups<A, Key>(id)
   return Effect.as(
-    Effect.acquireRelease(Effect.sync(() => groups.open()), () => Effect.sync(() => groups.close())),
+    Effect.acquireRelease(
+      Effect.sync(() => groups.open()),
+      () => Effect.sync(() => groups.close())
+    ),
     groups as Shape<A, Key>
   )
 }
@@ -229,7 +237,9 @@ class Groups<A, Key> implements Shape<A, Key> {
   readonly keysOf = (ref: ActorRef<A>) =>
     Effect.sync((): ReadonlyArray<Key> => {
       const slot = slotOf(ref)
-      return Array.from(this.groups).filter(([, members]) => members.has(slot)).map(([key]) => key)
+      return Array.from(this.groups)
+        .filter(([, members]) => members.has(slot))
+        .map(([key]) => key)
     })
 
   readonly broadcast = <E, R>(key: Key, f: (ref: ActorRef<A>) => Effect.Effect<unknown, E, R>) =>
@@ -260,7 +270,9 @@ class Groups<A, Key> implements Shape<A, Key> {
   private refsOf(key: Key): ReadonlyArray<ActorRef<A>> {
     const members = this.groupOf(key)
     if (members === undefined) return []
-    return Array.from(members).filter(([slot]) => !slot.isEnded).map(([, member]) => member.ref)
+    return Array.from(members)
+      .filter(([slot]) => !slot.isEnded)
+      .map(([, member]) => member.ref)
   }
 
   private groupOf(key: Key): Map<Slot, Membership<A>> | undefined {
@@ -269,7 +281,7 @@ class Groups<A, Key> implements Shape<A, Key> {
 
   private add(slot: Slot, key: Key): void {
     let members = this.groupOf(key)
-    if (members === undefined) MutableHashMap.set(this.groups, key, members = new Map())
+    if (members === undefined) MutableHashMap.set(this.groups, key, (members = new Map()))
     const member = members.get(slot)
     if (member !== undefined) {
       member.joins++

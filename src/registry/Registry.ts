@@ -159,8 +159,9 @@ export interface Shape<A, Value = undefined, Name = string> {
 type Accessors<Self, S> = {
   readonly [K in keyof S]: S[K] extends (...args: infer Args) => Effect.Effect<infer B, infer E, infer R>
     ? (...args: Args) => Effect.Effect<B, E, R | Self>
-    : S[K] extends Stream.Stream<infer B, infer E, infer R> ? Stream.Stream<B, E, R | Self>
-    : never
+    : S[K] extends Stream.Stream<infer B, infer E, infer R>
+      ? Stream.Stream<B, E, R | Self>
+      : never
 }
 
 /**
@@ -170,9 +171,8 @@ type Accessors<Self, S> = {
  * @since 0.1.0
  */
 export interface Class<Self, A, Value, Name>
-  extends Context.Key<Self, Shape<A, Value, Name>>, Omit<Accessors<Self, Shape<A, Value, Name>>, "withLock">
-{
-  new(_: never): {}
+  extends Context.Key<Self, Shape<A, Value, Name>>, Omit<Accessors<Self, Shape<A, Value, Name>>, "withLock"> {
+  new (_: never): {}
   /** Runs an effect while nobody else holds the lock of this name. */
   readonly withLock: (name: Name) => <B, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E, R | Self>
   /** The registry as a child. List it before the actors that use it; when it restarts, it starts empty. */
@@ -188,41 +188,50 @@ export interface Class<Self, A, Value, Name>
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self, Value = undefined, Name = string>() =>
-<A>(id: string, _actor: Context.Key<A, ActorRef<A>>): Class<Self, A, Value, Name> => {
-  type S = Shape<A, Value, Name>
-  const key = Context.Service<Self, S>()(id)
-  const layer = Layer.effect(
-    key,
-    Effect.flatMap(Effect.serviceOption(key), (existing) => openNames<A, Value, Name>(id, existing))
-  )
-  const call = <K extends keyof S>(name: K) => (...args: ReadonlyArray<never>) =>
-    Effect.flatMap(key, (shape) => (shape[name] as (...args: ReadonlyArray<never>) => Effect.Effect<unknown>)(...args))
-  return Object.assign(key, {
-    register: call("register"),
-    registerAs: call("registerAs"),
-    unregister: call("unregister"),
-    unregisterWhere: call("unregisterWhere"),
-    update: call("update"),
-    lookup: call("lookup"),
-    whereIs: call("whereIs"),
-    select: call("select"),
-    names: Stream.unwrap(Effect.map(key, (shape) => shape.names)),
-    changes: Stream.unwrap(Effect.map(key, (shape) => shape.changes)),
-    withLock: (name: Name) => (effect: Effect.Effect<unknown>) =>
-      Effect.flatMap(key, (shape) => shape.withLock(name)(effect)),
-    child: service(id, layer),
-    layer
-  }) as unknown as Class<Self, A, Value, Name>
-}
+export const Service =
+  <Self, Value = undefined, Name = string>() =>
+  <A>(id: string, _actor: Context.Key<A, ActorRef<A>>): Class<Self, A, Value, Name> => {
+    type S = Shape<A, Value, Name>
+    const key = Context.Service<Self, S>()(id)
+    const layer = Layer.effect(
+      key,
+      Effect.flatMap(Effect.serviceOption(key), (existing) => openNames<A, Value, Name>(id, existing))
+    )
+    const call =
+      <K extends keyof S>(name: K) =>
+      (...args: ReadonlyArray<never>) =>
+        Effect.flatMap(key, (shape) =>
+          (shape[name] as (...args: ReadonlyArray<never>) => Effect.Effect<unknown>)(...args)
+        )
+    return Object.assign(key, {
+      register: call("register"),
+      registerAs: call("registerAs"),
+      unregister: call("unregister"),
+      unregisterWhere: call("unregisterWhere"),
+      update: call("update"),
+      lookup: call("lookup"),
+      whereIs: call("whereIs"),
+      select: call("select"),
+      names: Stream.unwrap(Effect.map(key, (shape) => shape.names)),
+      changes: Stream.unwrap(Effect.map(key, (shape) => shape.changes)),
+      withLock: (name: Name) => (effect: Effect.Effect<unknown>) =>
+        Effect.flatMap(key, (shape) => shape.withLock(name)(effect)),
+      child: service(id, layer),
+      layer
+    }) as unknown as Class<Self, A, Value, Name>
+  }
 
 /** Opens the names of a tree again where its registry restarts, so that whoever holds on to them sees the new ones. */
 const openNames = <A, Value, Name>(id: string, existing: Option.Option<Shape<A, Value, Name>>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const locks = yield* RcMap.make({ lookup: (_name: Name) => Semaphore.make(1) })
     const before = Option.getOrUndefined(existing)
-    const names = before instanceof Names && before.closed ? (before as Names<A, Value, Name>) : new Names<A, Value, Name>(id)
-    yield* Effect.acquireRelease(Effect.sync(() => names.open(locks)), () => Effect.sync(() => names.close()))
+    const names =
+      before instanceof Names && before.closed ? (before as Names<A, Value, Name>) : new Names<A, Value, Name>(id)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => names.open(locks)),
+      () => Effect.sync(() => names.close())
+    )
     return names as Shape<A, Value, Name>
   })
 
@@ -300,10 +309,12 @@ class Names<A, Value, Name> implements Shape<A, Value, Name> {
     Stream.map(this.changes, () => new Set(this.entries().map((entry) => entry.name)))
   )
 
-  readonly withLock = (name: Name) => <B, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
-    Effect.scoped(
-      Effect.flatMap(RcMap.get(this.locks!, name), (lock) => Semaphore.withPermit(lock, effect))
-    ) as Effect.Effect<B, E, Exclude<R, Scope.Scope>> as Effect.Effect<B, E, R>
+  readonly withLock =
+    (name: Name) =>
+    <B, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
+      Effect.scoped(
+        Effect.flatMap(RcMap.get(this.locks!, name), (lock) => Semaphore.withPermit(lock, effect))
+      ) as Effect.Effect<B, E, Exclude<R, Scope.Scope>> as Effect.Effect<B, E, R>
 
   private take(slot: Slot, name: Name, value: Value): Effect.Effect<void, AlreadyRegistered> {
     return Effect.suspend(() => {
@@ -339,15 +350,14 @@ class Names<A, Value, Name> implements Shape<A, Value, Name> {
   private release(name: Name): boolean {
     const held = Option.getOrUndefined(MutableHashMap.get(this.held, name))
     if (held === undefined) return false
-    const { unwatch, ...entry } = held
-    unwatch()
+    held.unwatch()
     MutableHashMap.remove(this.held, name)
-    this.feed.publish({ _tag: "Unregistered", ...entry })
+    this.feed.publish({ _tag: "Unregistered", name: held.name, ref: held.ref, value: held.value })
     return true
   }
 
   private entries(): ReadonlyArray<Entry<A, Value, Name>> {
-    const all = Array.from(MutableHashMap.values(this.held), ({ unwatch: _, ...entry }) => entry)
+    const all = Array.from(MutableHashMap.values(this.held), ({ name, ref, value }) => ({ name, ref, value }))
     return all.filter((entry) => !slotOf(entry.ref).isEnded)
   }
 }

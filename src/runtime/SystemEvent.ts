@@ -17,36 +17,36 @@ export type SystemEvent =
   | { readonly _tag: "ActorStarted"; readonly path: string; readonly incarnation: number }
   | { readonly _tag: "ActorEnded"; readonly path: string; readonly reason: ExitReason }
   | {
-    readonly _tag: "ActorFailed"
-    readonly path: string
-    readonly cause: Cause.Cause<unknown>
-    readonly message: string | undefined
-  }
+      readonly _tag: "ActorFailed"
+      readonly path: string
+      readonly cause: Cause.Cause<unknown>
+      readonly message: string | undefined
+    }
   | {
-    readonly _tag: "ChildRestarting"
-    readonly path: string
-    readonly attempt: number
-    readonly delay: number
-    readonly reason: ExitReason
-  }
+      readonly _tag: "ChildRestarting"
+      readonly path: string
+      readonly attempt: number
+      readonly delay: number
+      readonly reason: ExitReason
+    }
   | { readonly _tag: "ChildRestarted"; readonly path: string; readonly incarnation: number }
   | {
-    readonly _tag: "GaveUp"
-    readonly path: string
-    readonly child: string
-    readonly restarts: number
-    readonly within: number
-    readonly reason: ExitReason
-  }
+      readonly _tag: "GaveUp"
+      readonly path: string
+      readonly child: string
+      readonly restarts: number
+      readonly within: number
+      readonly reason: ExitReason
+    }
   | { readonly _tag: "ShutdownError"; readonly path: string; readonly child: string; readonly reason: ExitReason }
   | { readonly _tag: "MailboxHighWater"; readonly path: string; readonly size: number }
   | {
-    readonly _tag: "MessageDropped"
-    readonly path: string
-    readonly tag: string
-    readonly payload: unknown
-    readonly reason: "drop-newest" | "drop-oldest" | "restarting"
-  }
+      readonly _tag: "MessageDropped"
+      readonly path: string
+      readonly tag: string
+      readonly payload: unknown
+      readonly reason: "drop-newest" | "drop-oldest" | "restarting"
+    }
   | { readonly _tag: "Unhandled"; readonly path: string; readonly tag: string; readonly payload: unknown }
   | { readonly _tag: "FinalizerFailed"; readonly path: string; readonly cause: Cause.Cause<unknown> }
   | { readonly _tag: "ZombieLeft"; readonly path: string; readonly since: number }

@@ -160,7 +160,8 @@ export abstract class Inbox extends Mailbox implements Runnable {
     if (this.state === State.Ended) return this.lose(item, payload, { _tag: "NotRunning", exit: this.exit! })
     if ((this.control & State.DrainRequested) !== 0) return this.lose(item, payload, { _tag: "Draining" })
     const admission = this.admission
-    if (admission === undefined) return this.accept(item, payload, typeof item === "number" ? DEFAULT_PRIORITY : item.priority)
+    if (admission === undefined)
+      return this.accept(item, payload, typeof item === "number" ? DEFAULT_PRIORITY : item.priority)
     const message = this.describe(item, payload)
     if (this.state <= State.Starting && this.size >= admission.whileRestarting) {
       return this.dropped(item, payload, "restarting")

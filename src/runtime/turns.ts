@@ -153,7 +153,12 @@ export abstract class Turns extends Inbox implements Receiver {
     if (InPlace in result) {
       if ((result as Performable)[InPlace](this, item, payload)) return true
     } else if (Exit.isExit(result)) return this.settle(result, item, payload)
-    else if (isGenerator(result)) return this.runEffect(Effect.gen(() => result), item, payload)
+    else if (isGenerator(result))
+      return this.runEffect(
+        Effect.gen(() => result),
+        item,
+        payload
+      )
     if (Effect.isEffect(result)) return this.runEffect(result as Effect.Effect<unknown, unknown>, item, payload)
     if (typeof item !== "number") item.succeed(result)
     return true

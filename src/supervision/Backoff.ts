@@ -84,15 +84,17 @@ export const exponential = (options: {
   if (!(max >= min)) throw new InvalidBackoff({ field: "max", value: options.max })
   if (!(factor >= 1)) throw new InvalidBackoff({ field: "factor", value: factor })
   if (!(jitter >= 0)) throw new InvalidBackoff({ field: "jitter", value: jitter })
-  const schedule = Schedule.fromStep(Effect.sync(() => {
-    let next = min
-    return () => {
-      const base = next
-      next = Math.min(max, next * factor)
-      const drawn = jitter === 0 ? Effect.succeed(base) : Effect.map(Random.next, (r) => base * (1 + jitter * r))
-      return Effect.map(drawn, (millis): [number, Duration.Duration] => [millis, Duration.millis(millis)])
-    }
-  }))
+  const schedule = Schedule.fromStep(
+    Effect.sync(() => {
+      let next = min
+      return () => {
+        const base = next
+        next = Math.min(max, next * factor)
+        const drawn = jitter === 0 ? Effect.succeed(base) : Effect.map(Random.next, (r) => base * (1 + jitter * r))
+        return Effect.map(drawn, (millis): [number, Duration.Duration] => [millis, Duration.millis(millis)])
+      }
+    })
+  )
   return make(schedule, { resetAfter: options.resetAfter ?? (min + max) / 2 })
 }
 
@@ -119,7 +121,7 @@ export class Steps {
 
   /** The next delay in milliseconds, or `undefined` when the schedule has come to its end. */
   readonly next = (now: number, cause: Cause.Cause<unknown>): Effect.Effect<number | undefined> =>
-    Effect.gen({ self: this }, function*() {
+    Effect.gen({ self: this }, function* () {
       this.step ??= (yield* Schedule.toStep(this.backoff.schedule)) as never
       const exit = yield* Effect.exit(Effect.suspend(() => this.step!(now, Cause.squash(cause))))
       return Exit.isSuccess(exit) ? Duration.toMillis(exit.value[1]) : undefined

@@ -114,23 +114,23 @@ export interface Settings {
 /** What a spec starts. @internal */
 export type Target =
   | {
-    readonly _tag: "actor"
-    readonly behavior: Behavior<unknown, void, unknown, unknown>
-    /** Whether its ref is a service of the tree. */
-    readonly provides: boolean
-  }
+      readonly _tag: "actor"
+      readonly behavior: Behavior<unknown, void, unknown, unknown>
+      /** Whether its ref is a service of the tree. */
+      readonly provides: boolean
+    }
   | { readonly _tag: "effect"; readonly effect: Effect.Effect<unknown, unknown> }
   | { readonly _tag: "service"; readonly layer: Layer.Layer<unknown, unknown> }
   | {
-    readonly _tag: "supervisor"
-    readonly strategy: Strategy
-    readonly intensity: Intensity
-    readonly children: ReadonlyArray<SpecImpl>
-    /** Children come and go while it runs: ended ones are forgotten, and all stop together. */
-    readonly dynamic: boolean
-    /** A service made of the running supervisor. */
-    readonly provides: { readonly key: string; readonly make: (node: never) => unknown } | undefined
-  }
+      readonly _tag: "supervisor"
+      readonly strategy: Strategy
+      readonly intensity: Intensity
+      readonly children: ReadonlyArray<SpecImpl>
+      /** Children come and go while it runs: ended ones are forgotten, and all stop together. */
+      readonly dynamic: boolean
+      /** A service made of the running supervisor. */
+      readonly provides: { readonly key: string; readonly make: (node: never) => unknown } | undefined
+    }
 
 /** @internal */
 export interface SpecImpl extends ChildSpec<unknown, unknown, unknown>, Settings {
@@ -151,22 +151,24 @@ const build = (
   options: Options<never, unknown>,
   shutdown: Duration.Input | "kill",
   startTimeout: Duration.Input
-): SpecImpl => ({
-  id,
-  kind: target._tag,
-  target,
-  restart: options.restart ?? "permanent",
-  shutdown: shutdown === "kill" ? "kill" : toMillis(shutdown),
-  startTimeout: toMillis(startTimeout),
-  report: { ...defaultReport, ...options.report },
-  onFailure: options.onFailure as AnyOnFailure | undefined,
-  backoff: options.backoff === undefined
-    ? undefined
-    : isBackoff(options.backoff)
-    ? (options.backoff as unknown as Backoff<unknown>)
-    : (makeBackoff(options.backoff) as Backoff<unknown>),
-  when: options.when as Effect.Effect<boolean> | undefined
-} as unknown as SpecImpl)
+): SpecImpl =>
+  ({
+    id,
+    kind: target._tag,
+    target,
+    restart: options.restart ?? "permanent",
+    shutdown: shutdown === "kill" ? "kill" : toMillis(shutdown),
+    startTimeout: toMillis(startTimeout),
+    report: { ...defaultReport, ...options.report },
+    onFailure: options.onFailure as AnyOnFailure | undefined,
+    backoff:
+      options.backoff === undefined
+        ? undefined
+        : isBackoff(options.backoff)
+          ? (options.backoff as unknown as Backoff<unknown>)
+          : (makeBackoff(options.backoff) as Backoff<unknown>),
+    when: options.when as Effect.Effect<boolean> | undefined
+  }) as unknown as SpecImpl
 
 /** Limits that are no durations stay visible, as NaN, for `validate` to refuse. */
 const toMillis = (input: Duration.Input): number => {

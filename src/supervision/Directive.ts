@@ -23,9 +23,9 @@ type Tags<E> = E extends { readonly _tag: infer T extends string } ? T : never
  * @category models
  * @since 0.1.0
  */
-export type ByTag<E> =
-  & { readonly [T in Tags<E>]: Directive | ((error: Extract<E, { readonly _tag: T }>) => Directive) }
-  & { readonly defect?: Directive | ((defect: unknown) => Directive) }
+export type ByTag<E> = {
+  readonly [T in Tags<E>]: Directive | ((error: Extract<E, { readonly _tag: T }>) => Directive)
+} & { readonly defect?: Directive | ((defect: unknown) => Directive) }
 
 /**
  * One decision for all failures, from the whole cause.

@@ -97,7 +97,7 @@ export interface DynamicOptions<E> extends Omit<Options<E>, "id" | "when"> {
  * @since 0.1.0
  */
 export interface Class<Self, A> extends Context.Key<Self, Shape<A>> {
-  new(_: never): {}
+  new (_: never): {}
   /** The running child of this key, started first if there is none. */
   readonly at: (key: string) => Effect.Effect<ActorRef<A>, AtError, Self>
   /** The child of this key, if there is one. */
@@ -116,21 +116,23 @@ export interface Class<Self, A> extends Context.Key<Self, Shape<A>> {
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self>() => <A>(id: string, _actor: Context.Key<A, ActorRef<A>>): Class<Self, A> => {
-  const base = Context.Service<Self, Shape<A>>()(id)
-  return Object.assign(base, {
-    at: (key: string) => Effect.flatMap(base, (children) => children.at(key)),
-    get: (key: string) => Effect.flatMap(base, (children) => children.get(key)),
-    stop: (key: string) => Effect.flatMap(base, (children) => children.stop(key)),
-    count: Effect.flatMap(base, (children) => children.count),
-    child: (behavior: Behavior<A, string, unknown, unknown>, options: DynamicOptions<never> = {}) =>
-      ofSupervisor(
-        id,
-        { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
-        { key: id, make: (node: SupervisorNode) => new Children(node, behavior, options) }
-      )
-  }) as unknown as Class<Self, A>
-}
+export const Service =
+  <Self>() =>
+  <A>(id: string, _actor: Context.Key<A, ActorRef<A>>): Class<Self, A> => {
+    const base = Context.Service<Self, Shape<A>>()(id)
+    return Object.assign(base, {
+      at: (key: string) => Effect.flatMap(base, (children) => children.at(key)),
+      get: (key: string) => Effect.flatMap(base, (children) => children.get(key)),
+      stop: (key: string) => Effect.flatMap(base, (children) => children.stop(key)),
+      count: Effect.flatMap(base, (children) => children.count),
+      child: (behavior: Behavior<A, string, unknown, unknown>, options: DynamicOptions<never> = {}) =>
+        ofSupervisor(
+          id,
+          { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
+          { key: id, make: (node: SupervisorNode) => new Children(node, behavior, options) }
+        )
+    }) as unknown as Class<Self, A>
+  }
 
 class Children<A> implements Shape<A> {
   private readonly node: SupervisorNode

@@ -82,15 +82,24 @@ export type { ChildStatus, SupervisorRef } from "./SupervisorRef.ts"
  */
 export type Child = ChildSpec<unknown, unknown, unknown> | Behavior<unknown, void, unknown, unknown>
 
-type Out<C> = C extends ChildSpec<infer O, infer _E, infer _R> ? O
-  : C extends Behavior<infer O, infer _A, infer _E, infer _R> ? O
-  : never
-type Err<C> = C extends ChildSpec<infer _O, infer E, infer _R> ? E
-  : C extends Behavior<infer _O, infer _A, infer E, infer _R> ? E
-  : never
-type Req<C> = C extends ChildSpec<infer _O, infer _E, infer R> ? R
-  : C extends Behavior<infer _O, infer _A, infer _E, infer R> ? R
-  : never
+type Out<C> =
+  C extends ChildSpec<infer O, infer _E, infer _R>
+    ? O
+    : C extends Behavior<infer O, infer _A, infer _E, infer _R>
+      ? O
+      : never
+type Err<C> =
+  C extends ChildSpec<infer _O, infer E, infer _R>
+    ? E
+    : C extends Behavior<infer _O, infer _A, infer E, infer _R>
+      ? E
+      : never
+type Req<C> =
+  C extends ChildSpec<infer _O, infer _E, infer R>
+    ? R
+    : C extends Behavior<infer _O, infer _A, infer _E, infer R>
+      ? R
+      : never
 
 /**
  * What a list of children still needs: a child may use the actors listed before it.
@@ -100,8 +109,9 @@ type Req<C> = C extends ChildSpec<infer _O, infer _E, infer R> ? R
  */
 export type Needs<C, Have = never, Missing = never> = C extends readonly [infer Head, ...infer Tail]
   ? Needs<Tail, Have | Out<Head>, Missing | Exclude<Req<Head>, Have>>
-  : C extends readonly [] ? Missing
-  : Missing | (C extends ReadonlyArray<infer Item> ? Req<Item> : never)
+  : C extends readonly []
+    ? Missing
+    : Missing | (C extends ReadonlyArray<infer Item> ? Req<Item> : never)
 
 /**
  * A supervisor and its children. It is a child spec itself, so supervisors nest.
@@ -136,7 +146,8 @@ export const effect = <A, E, R, R2 = never>(
   id: string,
   run: Effect.Effect<A, E, R>,
   options?: Omit<Options<E, R2>, "id">
-): ChildSpec<never, E, Exclude<R, Scope.Scope> | NoInfer<R2>> => Spec.ofEffect(id, run as never, (options ?? {}) as never) as never
+): ChildSpec<never, E, Exclude<R, Scope.Scope> | NoInfer<R2>> =>
+  Spec.ofEffect(id, run as never, (options ?? {}) as never) as never
 
 /**
  * A Layer as a child: built anew, with a memo of its own, at each start, and released at each end. Children listed after
@@ -207,7 +218,7 @@ const stopRoot = (node: SupervisorNode): Effect.Effect<ExitReason.ExitReason> =>
 
 /** The scope is told how to stop the tree before it starts: interrupting the start leaves nothing running. */
 const acquire = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<SupervisorNode, StartFailed<E>, R | Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const node = yield* prepare(tree)
     yield* Effect.addFinalizer(() => stopRoot(node))
     yield* startRoot<E>(node)
@@ -276,7 +287,7 @@ export const launch = <O, E, R, A, E2, R2>(
   app: Layer.Layer<A, E2, R2>
 ): Effect.Effect<void, StartFailed<E> | Escalation<E> | E2, Exclude<R, Scope.Scope> | Exclude<R2, O>> =>
   Effect.scoped(
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const node = yield* acquire(tree)
       yield* Effect.provideContext(Layer.build(app), node.tree.own as never)
       yield* awaitEnd<E>(node)

@@ -121,11 +121,11 @@ export class RefImpl implements SupervisorRef<unknown> {
     return this.node.tree.own as Context.Context<unknown>
   }
   get ended(): Effect.Effect<ExitReason.ExitReason> {
-    return Effect.callback((resume) =>
-      Effect.sync(this.node.slot.watch((reason) => resume(Effect.succeed(reason))))
-    )
+    return Effect.callback((resume) => Effect.sync(this.node.slot.watch((reason) => resume(Effect.succeed(reason)))))
   }
-  readonly children = Effect.sync(() => Array.from(this.node.children.values(), (child) => this.statusOf(this.node, child)))
+  readonly children = Effect.sync(() =>
+    Array.from(this.node.children.values(), (child) => this.statusOf(this.node, child))
+  )
 
   readonly count = Effect.sync((): Counts => {
     const children = [...this.node.children.values()]
@@ -148,7 +148,9 @@ export class RefImpl implements SupervisorRef<unknown> {
         return Effect.flatMap(node.start(added), (exit) => {
           if (Exit.isFailure(exit)) {
             node.forget(added, ExitReason.Failed(exit.cause))
-            return Effect.fail(new StartFailed<E>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<E> }))
+            return Effect.fail(
+              new StartFailed<E>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<E> })
+            )
           }
           if (!exit.value && spec.restart === "temporary") node.forget(added, ExitReason.Normal)
           return Effect.succeed(node.tree.own as Context.Context<O>)
@@ -162,21 +164,19 @@ export class RefImpl implements SupervisorRef<unknown> {
       Effect.map(this.node.stop(child) ?? Effect.void, () => {
         if (child.spec.restart === "temporary") this.node.forget(child, ExitReason.Shutdown())
         else this.node.finish(child, ExitReason.Shutdown())
-      }))
+      })
+    )
   }
 
   restartChild(id: string) {
-    return this.withChild(
-      id,
-      (child): Effect.Effect<Context.Context<never>, ChildConflict | StartFailed<unknown>> => {
-        if (child.state !== "stopped") return Effect.fail(this.conflict(child))
-        return Effect.flatMap(this.node.start(child), (exit) => {
-          if (Exit.isSuccess(exit)) return Effect.succeed(this.node.tree.own)
-          this.node.finish(child, ExitReason.Failed(exit.cause))
-          return Effect.fail(new StartFailed({ path: this.path, child: id, cause: exit.cause as Cause.Cause<unknown> }))
-        })
-      }
-    )
+    return this.withChild(id, (child): Effect.Effect<Context.Context<never>, ChildConflict | StartFailed<unknown>> => {
+      if (child.state !== "stopped") return Effect.fail(this.conflict(child))
+      return Effect.flatMap(this.node.start(child), (exit) => {
+        if (Exit.isSuccess(exit)) return Effect.succeed(this.node.tree.own)
+        this.node.finish(child, ExitReason.Failed(exit.cause))
+        return Effect.fail(new StartFailed({ path: this.path, child: id, cause: exit.cause as Cause.Cause<unknown> }))
+      })
+    })
   }
 
   deleteChild(id: string) {
@@ -202,9 +202,10 @@ export class RefImpl implements SupervisorRef<unknown> {
   readonly kill = Effect.suspend(() => this.stopBy("kill"))
 
   stopWithin(limit: Duration.Input): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning | InvalidSpec> {
-    const millis = typeof limit === "number"
-      ? limit
-      : Option.match(Duration.fromInput(limit), { onNone: () => NaN, onSome: Duration.toMillis })
+    const millis =
+      typeof limit === "number"
+        ? limit
+        : Option.match(Duration.fromInput(limit), { onNone: () => NaN, onSome: Duration.toMillis })
     if (millis >= 0) return this.stopBy(millis)
     const problem = "must be a duration of 0 or more"
     return Effect.fail(new InvalidSpec({ path: this.path, field: "limit", value: limit, problem }))

@@ -146,7 +146,11 @@ const effectProgram = (effect: Effect.Effect<unknown, unknown>): Program => ({
       else slot.failBeside(incarnation, exit.cause, turn.item, undefined)
     }
     slot.continueWith(() => {
-      incarnation.runBeside(Effect.onExit(effect, (exit) => Effect.sync(() => ended(exit))), turn.item, undefined)
+      incarnation.runBeside(
+        Effect.onExit(effect, (exit) => Effect.sync(() => ended(exit))),
+        turn.item,
+        undefined
+      )
     })
     return NO_HANDLERS
   }) as unknown as Program["init"]
@@ -159,5 +163,6 @@ const layerProgram = (layer: Layer.Layer<unknown, unknown>, tree: Tree): Program
     Effect.map(Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope), (services) => {
       tree.merge(services as Context.Context<never>)
       return NO_HANDLERS
-    })) as Program["init"]
+    })
+  ) as Program["init"]
 })

@@ -75,9 +75,9 @@ export class RestartIntensityExceeded<E> extends Data.TaggedError("RestartIntens
 }> {
   override get message(): string {
     const { child, path, restarts, within } = this
-    return `${path} gave up: child ${child} needed more than ${restarts} restarts within ${within} ms, the last after ${
-      causeLine(this.cause)
-    }`
+    return `${path} gave up: child ${child} needed more than ${restarts} restarts within ${within} ms, the last after ${causeLine(
+      this.cause
+    )}`
   }
 }
 

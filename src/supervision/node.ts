@@ -124,7 +124,7 @@ export class SupervisorNode implements Owner {
 
   // --- Its own life ---
 
-  private readonly boot = Effect.gen({ self: this }, function*() {
+  private readonly boot = Effect.gen({ self: this }, function* () {
     const { incarnation } = yield* ActorContext
     this.begin(incarnation)
     yield* Effect.addFinalizer(() => this.stopAll)
@@ -156,7 +156,7 @@ export class SupervisorNode implements Owner {
   }
 
   /** Static children stop one after another, the last first; dynamic ones all at once (R31). */
-  private readonly stopAll: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+  private readonly stopAll: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     const together: Array<Effect.Effect<void>> = []
     for (const child of [...this.children.values()].reverse()) {
       const stopping = this.stop(child)
@@ -279,7 +279,7 @@ export class SupervisorNode implements Owner {
   }
 
   private attemptGroup(child: Child): Effect.Effect<void, unknown> {
-    return Effect.gen({ self: this }, function*() {
+    return Effect.gen({ self: this }, function* () {
       yield* this.stopGroup(child)
       for (const member of this.groupOf(child)) {
         member.cancel()
@@ -318,7 +318,7 @@ export class SupervisorNode implements Owner {
   /** Stops, last first, all that share the child's fate; temporary ones are forgotten (R21, R22). */
   private stopGroup(child: Child): Effect.Effect<void> {
     if (this.target.strategy === "one-for-one") return Effect.void
-    return Effect.gen({ self: this }, function*() {
+    return Effect.gen({ self: this }, function* () {
       for (const member of [...this.groupOf(child)].reverse()) {
         if (member === child && member.slot.isDown) continue
         const stopping = this.stop(member)

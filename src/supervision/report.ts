@@ -72,9 +72,10 @@ export class Reporter {
   private log(child: Child, level: LogLevel.Severity, reason: ExitReason, message: string): void {
     const { context } = this.slot
     if (LogLevel.isLessThan(level, Context.get(context, References.MinimumLogLevel))) return
-    const line = reason._tag === "Failed"
-      ? Effect.logWithLevel(level)(message, causeOf(reason))
-      : Effect.logWithLevel(level)(message)
+    const line =
+      reason._tag === "Failed"
+        ? Effect.logWithLevel(level)(message, causeOf(reason))
+        : Effect.logWithLevel(level)(message)
     Effect.runForkWith(context)(Effect.annotateLogs(line, { supervisor: this.slot.path, child: child.slot.path }))
   }
 }

@@ -21,7 +21,7 @@ export const start = (child: Child): Started | Effect.Effect<Started> =>
   child.spec.when === undefined && child.slot.isReleased ? startWithin(child) : startAfter(child)
 
 const startAfter = (child: Child): Effect.Effect<Started> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { when } = child.spec
     if (when !== undefined) {
       const wanted = yield* Effect.exit(Effect.provideContext(when, child.tree.context))

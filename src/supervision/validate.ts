@@ -36,7 +36,7 @@ const ownProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
     return invalid(path, "restart", spec.restart, `must be one of ${RESTARTS.join(", ")}`)
   }
   if (spec.shutdown !== "kill" && !(spec.shutdown >= 0)) {
-    return invalid(path, "shutdown", spec.shutdown, "must be a duration of 0 or more, or \"kill\"")
+    return invalid(path, "shutdown", spec.shutdown, 'must be a duration of 0 or more, or "kill"')
   }
   if (!(spec.startTimeout > 0)) return invalid(path, "startTimeout", spec.startTimeout, "must be a duration above 0")
   return undefined

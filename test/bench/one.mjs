@@ -3,11 +3,11 @@
  *
  *     node --expose-gc one.mjs CONTESTANT WORKLOAD N
  */
-import * as catalogue from "./catalogue.mjs"
+import { helpers, WORKLOADS } from "./catalogue.mjs"
 
 const [contestant, workload, size] = process.argv.slice(2)
 const n = Number(size)
-const { expect } = catalogue.WORKLOADS[workload]
+const { expect } = WORKLOADS[workload]
 
 const load = {
   "effect-otp": async () => {
@@ -38,7 +38,7 @@ const runOnce = async (run, count) => {
       return { live: heapUsed + external }
     }
   }
-  const { check, latencies: _, ...details } = await run(count, context, catalogue)
+  const { check, latencies: _, ...details } = await run(count, context, helpers)
   if (check !== expect(count)) throw new Error(`${workload}: the answer is ${check}, it should be ${expect(count)}`)
   return { ...details, seconds, per_second: count / seconds }
 }

@@ -55,12 +55,15 @@ export const workloads = {
   async w3(n, { start, stop }, { RING_SIZE }) {
     let hops = 0
     await until((finish) => {
-      const ring = Array.from({ length: RING_SIZE }, (_, k) =>
-        new Mailbox(({ left }) => {
-          hops++
-          if (left === 1) finish()
-          else ring[(k + 1) % RING_SIZE].tell({ left: left - 1 })
-        }))
+      const ring = Array.from(
+        { length: RING_SIZE },
+        (_, k) =>
+          new Mailbox(({ left }) => {
+            hops++
+            if (left === 1) finish()
+            else ring[(k + 1) % RING_SIZE].tell({ left: left - 1 })
+          })
+      )
       start()
       ring[0].tell({ left: n })
     })
@@ -71,10 +74,13 @@ export const workloads = {
     let count = 0
     await until((finish) => {
       const sink = new Mailbox(() => ++count === n && finish())
-      const producers = Array.from({ length: FAN_IN_PRODUCERS }, () =>
-        new Mailbox(({ send }) => {
-          for (let i = 0; i < send; i++) sink.tell({ i })
-        }))
+      const producers = Array.from(
+        { length: FAN_IN_PRODUCERS },
+        () =>
+          new Mailbox(({ send }) => {
+            for (let i = 0; i < send; i++) sink.tell({ i })
+          })
+      )
       start()
       for (const producer of producers) producer.tell({ send: n / FAN_IN_PRODUCERS })
     })

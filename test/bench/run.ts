@@ -24,7 +24,9 @@ interface Run {
   readonly p99_ms?: Readonly<Record<string, number>>
 }
 
-const catalogue = WORKLOADS as Readonly<Record<string, { readonly title: string; readonly unit: string; readonly n: number }>>
+const catalogue = WORKLOADS as Readonly<
+  Record<string, { readonly title: string; readonly unit: string; readonly n: number }>
+>
 const contestants = ["effect-otp", "queue", "plain"]
 
 const { values: options } = parseArgs({
@@ -62,7 +64,8 @@ const rate = (value: number): string =>
   value >= 1e6 ? `${(value / 1e6).toFixed(2)} M` : value >= 1e3 ? `${Math.round(value / 1e3)} k` : value.toFixed(0)
 
 const chosen = options.workloads.split(",")
-for (const workload of chosen) if (catalogue[workload] === undefined) throw new Error(`there is no workload ${workload}`)
+for (const workload of chosen)
+  if (catalogue[workload] === undefined) throw new Error(`there is no workload ${workload}`)
 
 const runs: Array<Run> = []
 for (const workload of chosen) {
@@ -93,7 +96,9 @@ else {
     if (run.bytes_per_item !== undefined) console.log(`idle actor: ${Math.round(run.bytes_per_item)} bytes`)
     if (run.p99_ms !== undefined) {
       const { actor, io, timer } = run.p99_ms
-      console.log(`under flood, p99: actor ${actor!.toFixed(1)} ms, timer ${timer!.toFixed(1)} ms, I/O ${io!.toFixed(1)} ms`)
+      console.log(
+        `under flood, p99: actor ${actor!.toFixed(1)} ms, timer ${timer!.toFixed(1)} ms, I/O ${io!.toFixed(1)} ms`
+      )
     }
   }
   mkdirSync(".cache/bench", { recursive: true })

@@ -215,9 +215,7 @@ it.effect("rest-for-one: a dependent in the middle of an ask to the crashed one 
         return Parent.of({ Crash: () => Effect.die("boom"), Children: () => incarnation })
       })
     )
-    const top = yield* Supervisor.start(
-      Supervisor.make("top", { strategy: "rest-for-one", children: [parent, slow] })
-    )
+    const top = yield* Supervisor.start(Supervisor.make("top", { strategy: "rest-for-one", children: [parent, slow] }))
     const ref = yield* Effect.provideContext(Parent, top.services)
     const dependent = yield* Effect.provideContext(Child, top.services)
     ref.tellUnsafe.Crash()

@@ -76,7 +76,10 @@ it.effect("ACTOR-08 leftovers of a finally dead actor are dead letters, in order
     for (const n of [1, 2, 3]) yield* a.tell.Add({ n })
     yield* Actor.kill(a)
     const letters = yield* ActorSystem.deadLetters
-    assert.deepStrictEqual(letters.map((letter) => letter.payload), [{ n: 1 }, { n: 2 }, { n: 3 }])
+    assert.deepStrictEqual(
+      letters.map((letter) => letter.payload),
+      [{ n: 1 }, { n: 2 }, { n: 3 }]
+    )
     const reasons = letters.map(({ reason }) => reason._tag === "NotRunning" && reason.exit._tag)
     assert.deepStrictEqual(reasons, ["Killed", "Killed", "Killed"])
   })
@@ -90,7 +93,10 @@ it.effect("ACTOR-08 also when its budget is exhausted", () =>
     yield* a.tell.Throw()
     for (const n of [1, 2]) yield* a.tell.Add({ n })
     yield* top.ended
-    assert.deepStrictEqual((yield* ActorSystem.deadLetters).map((letter) => letter.payload), [{ n: 1 }, { n: 2 }])
+    assert.deepStrictEqual(
+      (yield* ActorSystem.deadLetters).map((letter) => letter.payload),
+      [{ n: 1 }, { n: 2 }]
+    )
   }).pipe(quiet)
 )
 
@@ -106,7 +112,10 @@ it.effect("ACTOR-10 leftover asks go back to their callers, not to the dead lett
     const error = yield* Fiber.join(ask)
     assert.strictEqual(error.reason._tag, "NotRunning")
     assert.deepStrictEqual(error.payload, { n: 2 })
-    assert.deepStrictEqual((yield* ActorSystem.deadLetters).map((letter) => letter.payload), [{ n: 1 }])
+    assert.deepStrictEqual(
+      (yield* ActorSystem.deadLetters).map((letter) => letter.payload),
+      [{ n: 1 }]
+    )
   })
 )
 
@@ -216,7 +225,12 @@ it.effect("ACTOR-26 the wait for the end returns after the stop hook", () =>
     let flag = false
     const behavior = Worker.behavior(
       Effect.gen(function* () {
-        yield* ActorContext.onStop(() => Effect.delay(Effect.sync(() => (flag = true)), "100 millis"))
+        yield* ActorContext.onStop(() =>
+          Effect.delay(
+            Effect.sync(() => (flag = true)),
+            "100 millis"
+          )
+        )
         return Worker.of({ Work: () => 0, Seen: () => [] })
       })
     )

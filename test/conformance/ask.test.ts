@@ -150,8 +150,14 @@ it.effect("ASK-12 replies come in the order of the asks", () =>
     const echo = yield* Actor.spawn(EchoLive)
     const order: Array<number> = []
     const ask = (n: number) => Effect.map(echo.ask.Say({ n }), (reply) => order.push(reply))
-    yield* Effect.all(Array.from({ length: 100 }, (_, n) => ask(n)), { concurrency: "unbounded" })
-    assert.deepStrictEqual(order, Array.from({ length: 100 }, (_, n) => n))
+    yield* Effect.all(
+      Array.from({ length: 100 }, (_, n) => ask(n)),
+      { concurrency: "unbounded" }
+    )
+    assert.deepStrictEqual(
+      order,
+      Array.from({ length: 100 }, (_, n) => n)
+    )
   })
 )
 
@@ -196,7 +202,11 @@ it.effect("ASK-15 waiting for room and waiting for the reply are two limits", ()
 
 it.effect("ASK-16 the outcome of something started beside is handled in a turn of its own", () =>
   Effect.gen(function* () {
-    class Loader extends Actor.Service<Loader>()("test/Loader", { Load: {}, Hold: {}, Log: { success: Schema.String } }) {}
+    class Loader extends Actor.Service<Loader>()("test/Loader", {
+      Load: {},
+      Hold: {},
+      Log: { success: Schema.String }
+    }) {}
     const log: Array<string> = []
     const load = yield* Deferred.make<string, "broken">()
     const gate = yield* Deferred.make<void>()
@@ -209,7 +219,11 @@ it.effect("ASK-16 the outcome of something started beside is handled in a turn o
                 if (Exit.isFailure(exit)) return Effect.die("mapping")
                 return Effect.sync(() => log.push(exit.value))
               }),
-            Hold: () => Effect.andThen(Deferred.await(gate), Effect.sync(() => log.push("held"))),
+            Hold: () =>
+              Effect.andThen(
+                Deferred.await(gate),
+                Effect.sync(() => log.push("held"))
+              ),
             Log: () => log.join()
           })
         )
@@ -243,13 +257,24 @@ it.effect("ASK-16 the outcome of something started beside is handled in a turn o
 
 it.effect("ASK-18 many recipients: the answers, and who failed why", () =>
   Effect.gen(function* () {
-    const [good, ended, slow] = [yield* Actor.spawn(EchoLive), yield* Actor.spawn(EchoLive), yield* Actor.spawn(EchoLive)]
+    const [good, ended, slow] = [
+      yield* Actor.spawn(EchoLive),
+      yield* Actor.spawn(EchoLive),
+      yield* Actor.spawn(EchoLive)
+    ]
     yield* Actor.stop(ended)
-    const asks = [good.ask.Say({ n: 1 }), ended.ask.Say({ n: 2 }), ActorRef.withTimeout(slow, "100 millis").ask.Slow({ n: 3 })]
+    const asks = [
+      good.ask.Say({ n: 1 }),
+      ended.ask.Say({ n: 2 }),
+      ActorRef.withTimeout(slow, "100 millis").ask.Slow({ n: 3 })
+    ]
     const all = yield* Effect.forkChild(
-      Effect.all(asks.map((ask) => Effect.match(ask, { onSuccess: (n) => n, onFailure: (e) => e.reason._tag })), {
-        concurrency: "unbounded"
-      })
+      Effect.all(
+        asks.map((ask) => Effect.match(ask, { onSuccess: (n) => n, onFailure: (e) => e.reason._tag })),
+        {
+          concurrency: "unbounded"
+        }
+      )
     )
     yield* TestClock.adjust("100 millis")
     assert.deepStrictEqual(yield* Fiber.join(all), [1, "NotRunning", "Timeout"])
@@ -336,9 +361,7 @@ it.effect("ASK-22 a streaming reply, in order, as fast as it is consumed", () =>
     assert.deepStrictEqual(yield* Stream.runCollect(ref.stream.Numbers({ to: 5 })), [1, 2, 3, 4, 5])
     log.length = 0
     const gate = yield* Deferred.make<void>()
-    const slow = yield* Effect.forkChild(
-      Stream.runForEach(ref.stream.Numbers({ to: 100 }), () => Deferred.await(gate))
-    )
+    const slow = yield* Effect.forkChild(Stream.runForEach(ref.stream.Numbers({ to: 100 }), () => Deferred.await(gate)))
     for (let i = 0; i < 20; i++) yield* Effect.yieldNow
     assert.isAtMost(log.length, 6)
     // The actor itself is free meanwhile.

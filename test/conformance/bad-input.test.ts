@@ -35,7 +35,7 @@ it.effect("a spec that contradicts itself is refused as a whole, and nothing sta
     }
     const layer = Supervisor.layer(Supervisor.make("top", { children: [r.child("a"), r.child("a")] }))
     const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-    assert.include(error.message, "top: children must have ids of their own, got \"a\"")
+    assert.include(error.message, 'top: children must have ids of their own, got "a"')
     assert.deepStrictEqual(r.log, [])
     assert.throws(() => Backoff.exponential({ min: "2 seconds", max: "1 second" }), "Backoff: max cannot be 1 second")
   })
@@ -44,7 +44,9 @@ it.effect("a spec that contradicts itself is refused as a whole, and nothing sta
 it.effect("a behavior without a handler names what is missing, and rolls the start back", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const partial = Child.behavior(Effect.succeed({ Ping: () => 1 } as unknown as Behavior.Handlers<typeof Child.protocol>))
+    const partial = Child.behavior(
+      Effect.succeed({ Ping: () => 1 } as unknown as Behavior.Handlers<typeof Child.protocol>)
+    )
     const spec = Supervisor.child(partial, { id: "partial" }) as Supervisor.ChildSpec<Child, unknown, never>
     const error = yield* Effect.flip(r.start([r.child("a"), spec]))
     assert.include(String(Cause.squash(error.cause)), "test/Child has no handler for Add, Fail")
@@ -96,7 +98,10 @@ it.effect("a full mailbox: the ask says how large it is, the tell is a dead lett
     assert.strictEqual(error.reason._tag, "MailboxFull")
     assert.include(error.message, "the mailbox holds 1 messages, no room is left")
     yield* small.tell.Say({ n: 3 })
-    assert.deepStrictEqual((yield* ActorSystem.deadLetters).map((letter) => letter.payload), [{ n: 3 }])
+    assert.deepStrictEqual(
+      (yield* ActorSystem.deadLetters).map((letter) => letter.payload),
+      [{ n: 3 }]
+    )
     yield* Deferred.succeed(gate, undefined)
   })
 )
@@ -141,7 +146,10 @@ it.effect("an init that hangs, even uninterruptibly, is a typed failure in time"
     yield* TestClock.adjust("2 seconds")
     const error = yield* Fiber.join(start)
     assert.include(error.message, "child b failed to start: StartTimeout: top/b was not up within 1000 ms")
-    assert.deepStrictEqual((yield* ActorSystem.zombies).map((zombie) => zombie.path), ["top/b"])
+    assert.deepStrictEqual(
+      (yield* ActorSystem.zombies).map((zombie) => zombie.path),
+      ["top/b"]
+    )
     assert.deepStrictEqual(r.log, ["a started", "a stopped"])
     yield* Deferred.succeed(gate, undefined)
     yield* Effect.yieldNow

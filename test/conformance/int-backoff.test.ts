@@ -91,26 +91,29 @@ it.effect("INT-23 a schedule that comes to its end gives up with the last cause"
     const reason = yield* top.ended
     assert.strictEqual(starts - 1, 2)
     const error = reason._tag === "Shutdown" ? (reason.info as Supervisor.RestartIntensityExceeded<unknown>) : undefined
-    assert.deepStrictEqual(error?.cause.reasons.map((each) => each._tag === "Fail" && each.error), [
-      new Broken({ code: 3 })
-    ])
+    assert.deepStrictEqual(
+      error?.cause.reasons.map((each) => each._tag === "Fail" && each.error),
+      [new Broken({ code: 3 })]
+    )
   }).pipe(quiet)
 )
 
-it.effect("INT-24 while it waits the child shows as restarting, with the time of the next attempt, and can be stopped", () =>
-  Effect.gen(function* () {
-    const r = new Recording()
-    const backoff = Backoff.exponential({ min: "10 seconds", max: "10 seconds" })
-    const top = yield* r.start([r.child("a", { backoff })])
-    yield* r.ref("a").tell.Throw()
-    yield* restarting(r)
-    const [before] = yield* top.children
-    assert.deepStrictEqual([before!.state, before!.nextAttempt], ["restarting", 10_000])
-    yield* top.terminateChild("a")
-    yield* TestClock.adjust("60 seconds")
-    assert.deepStrictEqual(yield* states(top), { a: "stopped" })
-    assert.deepStrictEqual(r.log, ["a started", "a stopped"])
-  }).pipe(quiet)
+it.effect(
+  "INT-24 while it waits the child shows as restarting, with the time of the next attempt, and can be stopped",
+  () =>
+    Effect.gen(function* () {
+      const r = new Recording()
+      const backoff = Backoff.exponential({ min: "10 seconds", max: "10 seconds" })
+      const top = yield* r.start([r.child("a", { backoff })])
+      yield* r.ref("a").tell.Throw()
+      yield* restarting(r)
+      const [before] = yield* top.children
+      assert.deepStrictEqual([before!.state, before!.nextAttempt], ["restarting", 10_000])
+      yield* top.terminateChild("a")
+      yield* TestClock.adjust("60 seconds")
+      assert.deepStrictEqual(yield* states(top), { a: "stopped" })
+      assert.deepStrictEqual(r.log, ["a started", "a stopped"])
+    }).pipe(quiet)
 )
 
 it.effect("INT-26 rest-for-one with delay: later siblings wait, earlier ones go on, an earlier crash merges", () =>

@@ -72,10 +72,12 @@ it.effect("INT-08 exhaustion is reported with its cause", () =>
     const reason = yield* top.ended
     assert.deepStrictEqual(r.told("top/a"), ["ActorStarted", "ActorFailed", "ActorEnded"])
     const gaveUp = r.events.find((event) => event._tag === "GaveUp")!
-    assert.deepStrictEqual(
-      gaveUp._tag === "GaveUp" && [gaveUp.path, gaveUp.child, gaveUp.restarts, gaveUp.within],
-      ["top", "a", 0, 60_000]
-    )
+    assert.deepStrictEqual(gaveUp._tag === "GaveUp" && [gaveUp.path, gaveUp.child, gaveUp.restarts, gaveUp.within], [
+      "top",
+      "a",
+      0,
+      60_000
+    ])
     const error = reason._tag === "Shutdown" ? (reason.info as Supervisor.RestartIntensityExceeded<unknown>) : undefined
     assert.strictEqual(error?._tag, "RestartIntensityExceeded")
     assert.deepStrictEqual(Cause.squash(error!.cause), new Broken({ code: 5 }))

@@ -6,7 +6,9 @@ import { quiet } from "../support/recording.ts"
 
 class Box extends Actor.Service<Box>()("test/Box", {
   Hold: {},
-  Put: { payload: { n: Schema.Int, level: Schema.optionalKey(Schema.Int), bytes: Schema.optionalKey(Schema.Uint8Array) } },
+  Put: {
+    payload: { n: Schema.Int, level: Schema.optionalKey(Schema.Int), bytes: Schema.optionalKey(Schema.Uint8Array) }
+  },
   Look: { success: Schema.Array(Schema.Int) }
 }) {}
 
@@ -47,7 +49,10 @@ const dropped = (events: ReadonlyArray<SystemEvent.SystemEvent>) =>
 it.effect("MBX-02 bounded with refusal: refused, and the message is in the dead letter", () =>
   Effect.gen(function* () {
     const { open, ref } = yield* box({ capacity: 2, overflow: "reject" })
-    assert.deepStrictEqual([1, 2, 3].map((n) => ref.tellUnsafe.Put({ n })), [true, true, false])
+    assert.deepStrictEqual(
+      [1, 2, 3].map((n) => ref.tellUnsafe.Put({ n })),
+      [true, true, false]
+    )
     const [letter] = yield* ActorSystem.deadLetters
     assert.deepStrictEqual([letter!.payload, letter!.reason], [{ n: 3 }, { _tag: "MailboxFull", capacity: 2 }])
     assert.deepStrictEqual(yield* open, [1, 2])
@@ -74,7 +79,12 @@ it.effect("a full mailbox that suspends makes the sender wait, in order", () =>
     const { open, ref } = yield* box({ capacity: 2 })
     let sent = 0
     const sender = yield* Effect.forkChild(
-      Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.andThen(ref.tell.Put({ n }), Effect.sync(() => (sent = n)))),
+      Effect.forEach([1, 2, 3, 4, 5], (n) =>
+        Effect.andThen(
+          ref.tell.Put({ n }),
+          Effect.sync(() => (sent = n))
+        )
+      ),
       { startImmediately: true }
     )
     yield* Effect.yieldNow
@@ -172,7 +182,10 @@ it.effect("MBX-09 no loss with many senders, order kept per sender", () =>
         { discard: true }
       )
     const senders = yield* Effect.forkChild(
-      Effect.all(Array.from({ length: 10 }, (_, s) => sender(s)), { concurrency: "unbounded" })
+      Effect.all(
+        Array.from({ length: 10 }, (_, s) => sender(s)),
+        { concurrency: "unbounded" }
+      )
     )
     yield* open
     yield* Fiber.join(senders)
@@ -180,7 +193,10 @@ it.effect("MBX-09 no loss with many senders, order kept per sender", () =>
     assert.strictEqual(handled.length, 10_000)
     for (let s = 0; s < 10; s++) {
       const own = handled.filter((n) => Math.floor(n / 1_000) === s)
-      assert.deepStrictEqual(own, [...own].sort((x, y) => x - y))
+      assert.deepStrictEqual(
+        own,
+        [...own].sort((x, y) => x - y)
+      )
       assert.strictEqual(own.length, 1_000)
     }
   })
@@ -234,7 +250,9 @@ it.effect("MBX-14 the size can be read", () =>
 
 it.effect("MBX-15 a deep queue does not slow an ask: nothing of it is looked at", () =>
   Effect.gen(function* () {
-    class Echo extends Actor.Service<Echo>()("test/Echo", { Say: { payload: { n: Schema.Int }, success: Schema.Int } }) {}
+    class Echo extends Actor.Service<Echo>()("test/Echo", {
+      Say: { payload: { n: Schema.Int }, success: Schema.Int }
+    }) {}
     class Busy extends Actor.Service<Busy>()("test/Busy", { Run: { success: Schema.Int }, Noise: {} }) {}
     const echo = yield* Actor.spawn(Echo.behavior(Effect.succeed(Echo.of({ Say: ({ n }) => n }))))
     let noise = 0

@@ -15,12 +15,18 @@ const withNames = <A, E, R>(program: Effect.Effect<A, E, R>) =>
 const spawn = (id: string) => Actor.spawn(new Recording().behavior(id))
 
 /** Collects what a stream tells while `program` runs. */
-const collecting = <A, R, R2>(stream: Stream.Stream<A, never, R>, program: (seen: Queue.Dequeue<A>) => Effect.Effect<void, unknown, R2>) =>
+const collecting = <A, R, R2>(
+  stream: Stream.Stream<A, never, R>,
+  program: (seen: Queue.Dequeue<A>) => Effect.Effect<void, unknown, R2>
+) =>
   Effect.gen(function* () {
     const seen = yield* Queue.unbounded<A>()
-    const fiber = yield* Effect.forkChild(Stream.runForEach(stream, (event) => Queue.offer(seen, event)), {
-      startImmediately: true
-    })
+    const fiber = yield* Effect.forkChild(
+      Stream.runForEach(stream, (event) => Queue.offer(seen, event)),
+      {
+        startImmediately: true
+      }
+    )
     yield* program(seen)
     yield* Fiber.interrupt(fiber)
   })
@@ -42,14 +48,20 @@ it.effect("REG-03 a dead holder never blocks, and R53 the name is free when the 
     const taken = yield* Deferred.make<void, Registry.AlreadyRegistered | Registry.HolderEnded>()
     // Told of a's end before the registry is: this waiter came first.
     const waiter = yield* Effect.forkChild(
-      Effect.andThen(a.ended, Effect.flatMap(Effect.exit(Names.registerAs(b, "k", 2)), (exit) => Deferred.done(taken, exit))),
+      Effect.andThen(
+        a.ended,
+        Effect.flatMap(Effect.exit(Names.registerAs(b, "k", 2)), (exit) => Deferred.done(taken, exit))
+      ),
       { startImmediately: true }
     )
     yield* Names.registerAs(a, "k", 1)
     yield* Actor.stop(a)
     yield* Deferred.await(taken)
     yield* Fiber.join(waiter)
-    assert.deepStrictEqual((yield* Names.select()).map((entry) => entry.ref.path), [b.path])
+    assert.deepStrictEqual(
+      (yield* Names.select()).map((entry) => entry.ref.path),
+      [b.path]
+    )
   }).pipe(withNames)
 )
 
@@ -66,13 +78,19 @@ it.effect("REG-05 values: the owner updates, others may not", () =>
       )
     yield* Effect.forkChild(Actor.spawn(actor("k", true)))
     assert.deepStrictEqual(yield* Queue.take(results), Exit.succeed(1))
-    assert.deepStrictEqual((yield* Names.select()).map((entry) => entry.value), [2])
+    assert.deepStrictEqual(
+      (yield* Names.select()).map((entry) => entry.value),
+      [2]
+    )
     yield* Effect.forkChild(Actor.spawn(actor("k", false)))
     const refused = (yield* Queue.take(results)) as Exit.Exit<number, Registry.AlreadyRegistered>
     assert.strictEqual(Exit.isFailure(refused), true)
     yield* Effect.forkChild(Actor.spawn(actor("unknown", false)))
     assert.strictEqual(Exit.isFailure((yield* Queue.take(results)) as Exit.Exit<unknown>), true)
-    assert.deepStrictEqual((yield* Names.select()).map((entry) => entry.value), [2])
+    assert.deepStrictEqual(
+      (yield* Names.select()).map((entry) => entry.value),
+      [2]
+    )
   }).pipe(withNames)
 )
 
@@ -95,7 +113,8 @@ it.effect("REG-08 dispatch to the entries of a key", () =>
     yield* Groups.joinAs(b, "hello")
     yield* Groups.joinAs(c, "world")
     const calls: Array<ReadonlyArray<string>> = []
-    const note = (members: ReadonlyArray<ActorRef.ActorRef<Child>>) => Effect.sync(() => calls.push(members.map((m) => m.path)))
+    const note = (members: ReadonlyArray<ActorRef.ActorRef<Child>>) =>
+      Effect.sync(() => calls.push(members.map((m) => m.path)))
     yield* Groups.dispatch("hello", note)
     yield* Groups.dispatch("nobody", note)
     assert.deepStrictEqual(calls, [[a.path, b.path]])
@@ -129,9 +148,16 @@ it.effect("REG-11 a lock per key, released on failure and interruption", () =>
   Effect.gen(function* () {
     const log: Array<string> = []
     const hold = (who: string, key: string, end: Effect.Effect<void, string>) =>
-      Names.withLock(key)(Effect.andThen(Effect.sync(() => log.push(who)), end))
+      Names.withLock(key)(
+        Effect.andThen(
+          Effect.sync(() => log.push(who)),
+          end
+        )
+      )
     const gate = yield* Deferred.make<void, string>()
-    const first = yield* Effect.forkChild(Effect.exit(hold("f1", "k", Deferred.await(gate))), { startImmediately: true })
+    const first = yield* Effect.forkChild(Effect.exit(hold("f1", "k", Deferred.await(gate))), {
+      startImmediately: true
+    })
     const waiting = yield* Effect.forkChild(hold("killed", "k", Effect.void), { startImmediately: true })
     const second = yield* Effect.forkChild(hold("f2", "k", Effect.void), { startImmediately: true })
     yield* hold("f3", "other", Effect.void)
@@ -154,10 +180,17 @@ it.effect("REG-12 an unknown name, and a registry that has gone, answer at once"
 it.effect("REG-14 match and select", () =>
   Effect.gen(function* () {
     const [a, b] = [yield* spawn("a"), yield* spawn("b")]
-    for (const [ref, name, value] of [[a, "a1", 1], [a, "a2", 2], [b, "b2", 2]] as const) {
+    for (const [ref, name, value] of [
+      [a, "a1", 1],
+      [a, "a2", 2],
+      [b, "b2", 2]
+    ] as const) {
       yield* Names.registerAs(ref, name, value)
     }
-    assert.deepStrictEqual((yield* Names.select(({ value }) => value === 2)).map(({ name }) => name), ["a2", "b2"])
+    assert.deepStrictEqual(
+      (yield* Names.select(({ value }) => value === 2)).map(({ name }) => name),
+      ["a2", "b2"]
+    )
     const removed = yield* Deferred.make<number>()
     yield* Effect.forkChild(
       Actor.spawn(
@@ -171,7 +204,10 @@ it.effect("REG-14 match and select", () =>
       )
     )
     assert.strictEqual(yield* Deferred.await(removed), 1)
-    assert.deepStrictEqual((yield* Names.select()).map(({ name }) => name), ["a1", "a2", "b2"])
+    assert.deepStrictEqual(
+      (yield* Names.select()).map(({ name }) => name),
+      ["a1", "a2", "b2"]
+    )
   }).pipe(withNames)
 )
 
@@ -220,7 +256,10 @@ it.effect("REG-17 the end of a member leaves all groups; empty groups are not li
     assert.deepStrictEqual(yield* Groups.keysOf(a), ["g1", "g2"])
     yield* Actor.kill(a)
     assert.deepStrictEqual(yield* Groups.keys, ["g2"])
-    assert.deepStrictEqual((yield* Groups.members("g2")).map((ref) => ref.path), [b.path])
+    assert.deepStrictEqual(
+      (yield* Groups.members("g2")).map((ref) => ref.path),
+      [b.path]
+    )
   }).pipe(withNames)
 )
 

@@ -17,11 +17,17 @@ it.effect("START-01 start with no children", () =>
 it.effect("START-02 children start one after another in listed order", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const slow = (id: string) => r.child(id, { init: Effect.sleep("10 millis").pipe(Effect.tap(() => Effect.sync(() => r.log.push(`${id} ready`)))) })
+    const slow = (id: string) =>
+      r.child(id, {
+        init: Effect.sleep("10 millis").pipe(Effect.tap(() => Effect.sync(() => r.log.push(`${id} ready`))))
+      })
     const start = yield* Effect.forkChild(r.start(["e", "b", "d", "a", "c"].map(slow)))
     yield* TestClock.adjust("1 second")
     yield* Fiber.join(start)
-    assert.deepStrictEqual(r.log, ["e", "b", "d", "a", "c"].flatMap((id) => [`${id} ready`, `${id} started`]))
+    assert.deepStrictEqual(
+      r.log,
+      ["e", "b", "d", "a", "c"].flatMap((id) => [`${id} ready`, `${id} started`])
+    )
   })
 )
 
@@ -61,7 +67,12 @@ it.effect("START-07 a temporary child that is left out is forgotten", () =>
 it.effect("START-08 a failing init undoes the start in reverse", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const failing = r.child("c", { init: Effect.andThen(Effect.sync(() => r.log.push("c attempted")), new Broken({ code: 7 })) })
+    const failing = r.child("c", {
+      init: Effect.andThen(
+        Effect.sync(() => r.log.push("c attempted")),
+        new Broken({ code: 7 })
+      )
+    })
     const error = yield* Effect.flip(r.start([r.child("a"), r.child("b"), failing, r.child("d")]))
     assert.deepStrictEqual(r.log, ["a started", "b started", "c attempted", "b stopped", "a stopped"])
     assert.strictEqual(error._tag, "StartFailed")
@@ -150,7 +161,11 @@ it.effect("START-17 illegal values are refused one by one, with field and value"
       const error = yield* Effect.flip(top.startChild(spec as typeof good))
       if (error._tag === "InvalidSpec") seen.push([error.field, error.value])
     }
-    assert.deepStrictEqual(seen.slice(0, 3), [["restart", "always"], ["shutdown", -5], ["kind", "robot"]])
+    assert.deepStrictEqual(seen.slice(0, 3), [
+      ["restart", "always"],
+      ["shutdown", -5],
+      ["kind", "robot"]
+    ])
     assert.strictEqual((seen[3] as Array<unknown>)[0], "start")
     assert.deepStrictEqual(yield* listed(top), [])
   })
@@ -197,7 +212,13 @@ it.effect("START-22 what a start gives comes back from startChild and restartChi
     let runs = 0
     const r = new Recording()
     const top = yield* r.start([])
-    const spec = Supervisor.service("info", Layer.effect(Info, Effect.sync(() => ({ run: ++runs }))))
+    const spec = Supervisor.service(
+      "info",
+      Layer.effect(
+        Info,
+        Effect.sync(() => ({ run: ++runs }))
+      )
+    )
     assert.strictEqual(Context.get(yield* top.startChild(spec), Info).run, 1)
     yield* top.terminateChild("info")
     const again = yield* top.restartChild("info")
@@ -214,7 +235,10 @@ it.effect("START-23 a name held outside the tree makes the start fail, and harms
       yield* Names.registerAs(outsider, "n")
       const top = yield* r.start([])
       const taking = Child.behavior(
-        Effect.andThen(Names.register("n"), Effect.flatMap(Child.self, () => Effect.never))
+        Effect.andThen(
+          Names.register("n"),
+          Effect.flatMap(Child.self, () => Effect.never)
+        )
       )
       const error = yield* Effect.flip(top.startChild(Supervisor.child(taking, { id: "taking" })))
       const cause = error._tag === "StartFailed" ? (Cause.squash(error.cause) as Registry.AlreadyRegistered) : undefined
@@ -240,5 +264,3 @@ it.effect("R9 interrupting a start stops the half-started tree", () =>
     assert.deepStrictEqual(yield* ActorSystem.zombies, [])
   })
 )
-
-

@@ -28,7 +28,10 @@ it.effect("STOP-03 a brutal kill is not waited for", () =>
     assert.strictEqual((yield* top.stop)._tag, "Shutdown")
     assert.strictEqual(yield* now, 0)
     assert.strictEqual(watched.status, "stopped")
-    assert.deepStrictEqual((yield* ActorSystem.zombies).map((zombie) => zombie.path), ["top/a"])
+    assert.deepStrictEqual(
+      (yield* ActorSystem.zombies).map((zombie) => zombie.path),
+      ["top/a"]
+    )
     yield* TestClock.adjust("10 seconds")
     assert.deepStrictEqual(yield* ActorSystem.zombies, [])
     assert.deepStrictEqual(r.log, ["a started", "a stopped"])
@@ -40,14 +43,22 @@ it.effect("STOP-04 reverse start order, each fully ended before the next is aske
     const r = new Recording()
     const ids = ["d", "b", "e", "a", "c"]
     const children = ids.map((id) =>
-      r.child(id, { finalizer: Effect.andThen(Effect.sync(() => r.write(`${id} asked`)), Effect.sleep("1 second")) })
+      r.child(id, {
+        finalizer: Effect.andThen(
+          Effect.sync(() => r.write(`${id} asked`)),
+          Effect.sleep("1 second")
+        )
+      })
     )
     const top = yield* r.start(children)
     r.takeLog()
     const stop = yield* Effect.forkChild(top.stop)
     yield* TestClock.adjust("10 seconds")
     yield* Fiber.join(stop)
-    assert.deepStrictEqual(r.log, [...ids].reverse().flatMap((id) => [`${id} asked`, `${id} stopped`]))
+    assert.deepStrictEqual(
+      r.log,
+      [...ids].reverse().flatMap((id) => [`${id} asked`, `${id} stopped`])
+    )
   })
 )
 

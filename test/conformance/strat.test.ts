@@ -137,7 +137,14 @@ it.effect("R26 rest-for-one: the retry begins at the child that failed to start"
     yield* r.start([r.child("a"), r.child("b"), c, r.child("d")], { strategy: "rest-for-one" })
     r.takeLog()
     yield* r.ref("b").tell.Throw()
-    assert.deepStrictEqual(yield* r.lines(6), ["b stopped", "d stopped", "c stopped", "b started", "c started", "d started"])
+    assert.deepStrictEqual(yield* r.lines(6), [
+      "b stopped",
+      "d stopped",
+      "c stopped",
+      "b started",
+      "c started",
+      "d started"
+    ])
     assert.strictEqual(yield* r.incarnation("a"), 1)
   }).pipe(quiet)
 )
@@ -177,7 +184,10 @@ it.effect("STRAT-18 two siblings dying at once under one-for-all restart the gro
     r.ref("b").tellUnsafe.Throw()
     assert.deepStrictEqual(yield* incarnations(r, ["a", "b"]), [2, 2])
     assert.strictEqual(top.status, "running")
-    assert.strictEqual((yield* top.children).reduce((sum, child) => sum + child.restarts, 0), 1)
+    assert.strictEqual(
+      (yield* top.children).reduce((sum, child) => sum + child.restarts, 0),
+      1
+    )
   }).pipe(quiet)
 )
 

@@ -115,7 +115,10 @@ it.live("TYPE-13 a temporary child's arguments are not retained once it has ende
     if (gc === undefined) return
     yield* Effect.sleep(1)
     yield* Effect.promise(async () => gc())
-    assert.deepStrictEqual(held.map((ref) => ref.deref() === undefined), [true, false])
+    assert.deepStrictEqual(
+      held.map((ref) => ref.deref() === undefined),
+      [true, false]
+    )
   }).pipe(quiet)
 )
 

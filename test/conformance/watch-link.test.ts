@@ -43,7 +43,12 @@ it.effect("WATCH-02 watching an ended actor tells at once, with its reason", () 
     const a = yield* Actor.spawn(r.behavior("a"))
     yield* a.tell.End()
     yield* a.ended
-    yield* Actor.spawn(watcher(told, Actor.watch(a, (reason) => told.write(tag(reason)))))
+    yield* Actor.spawn(
+      watcher(
+        told,
+        Actor.watch(a, (reason) => told.write(tag(reason)))
+      )
+    )
     assert.strictEqual(yield* told.take, "Normal")
   })
 )
@@ -53,9 +58,19 @@ it.effect("WATCH-03 all watchers are told once, inside actors and out", () =>
     const r = new Recording()
     const told = yield* notes
     const a = yield* Actor.spawn(r.behavior("a"))
-    for (const n of [1, 2, 3]) yield* Actor.spawn(watcher(told, Actor.watch(a, () => told.write(`watcher ${n}`))))
+    for (const n of [1, 2, 3])
+      yield* Actor.spawn(
+        watcher(
+          told,
+          Actor.watch(a, () => told.write(`watcher ${n}`))
+        )
+      )
     yield* Actor.stop(a)
-    assert.deepStrictEqual(yield* Effect.all([told.take, told.take, told.take]), ["watcher 1", "watcher 2", "watcher 3"])
+    assert.deepStrictEqual(yield* Effect.all([told.take, told.take, told.take]), [
+      "watcher 1",
+      "watcher 2",
+      "watcher 3"
+    ])
     assert.strictEqual(yield* Queue.size(told.queue), 0)
     assert.deepStrictEqual([tag(yield* a.ended), tag(yield* a.ended)], ["Shutdown", "Shutdown"])
   })
@@ -68,7 +83,10 @@ it.effect("WATCH-05 unwatching between the end and its notice: nothing is told",
     const gate = yield* Deferred.make<void>()
     const unwatches: Array<Effect.Effect<void>> = []
     const a = yield* Actor.spawn(r.behavior("a"))
-    const init = Effect.map(Actor.watch(a, () => told.write("notice")), (unwatch) => unwatches.push(unwatch))
+    const init = Effect.map(
+      Actor.watch(a, () => told.write("notice")),
+      (unwatch) => unwatches.push(unwatch)
+    )
     const b = yield* Actor.spawn(watcher(told, init, Deferred.await(gate)))
     yield* b.tell.Hold()
     yield* Effect.yieldNow
@@ -88,7 +106,12 @@ it.effect("WATCH-06 a restart is no end", () =>
     const told = yield* notes
     yield* r.start([r.child("a")], { intensity: { restarts: 2, within: "1 minute" } })
     const a = r.ref("a")
-    yield* Actor.spawn(watcher(told, Actor.watch(a, (reason) => told.write(tag(reason)))))
+    yield* Actor.spawn(
+      watcher(
+        told,
+        Actor.watch(a, (reason) => told.write(tag(reason)))
+      )
+    )
     for (const incarnation of [2, 3]) {
       yield* a.tell.Throw()
       assert.strictEqual(yield* a.ask.Ping(), incarnation)
@@ -106,7 +129,12 @@ it.effect("WATCH-08 a failure is told apart from a stop, with the very error", (
     const reasons = yield* Deferred.make<ExitReason.ExitReason>()
     const told = yield* notes
     const a = yield* Actor.spawn(r.behavior("a"))
-    yield* Actor.spawn(watcher(told, Actor.watch(a, (reason) => Deferred.succeed(reasons, reason))))
+    yield* Actor.spawn(
+      watcher(
+        told,
+        Actor.watch(a, (reason) => Deferred.succeed(reasons, reason))
+      )
+    )
     yield* a.tell.Fail({ code: 3 })
     const reason = yield* Deferred.await(reasons)
     assert.deepStrictEqual(reason._tag === "Failed" && Cause.squash(reason.cause), new Broken({ code: 3 }))
@@ -159,7 +187,12 @@ it.effect("WATCH-12 what was sent before the end arrives before the notice", () 
         )
       )
     )
-    const c = yield* Actor.spawn(watcher(told, Actor.watch(sender, () => b.tell.Note({ text: "notice" }))))
+    const c = yield* Actor.spawn(
+      watcher(
+        told,
+        Actor.watch(sender, () => b.tell.Note({ text: "notice" }))
+      )
+    )
     yield* sender.tell.Go()
     yield* sender.ended
     yield* c.ask.Incarnation()
@@ -199,7 +232,10 @@ it.effect("WATCH-15 watches cost nothing after the watcher has ended", () =>
     const spawnChild = (n: number) => Actor.spawn(r.behavior(`w${n}`))
     for (let n = 0; n < 1_000; n++) watched.push(yield* spawnChild(n))
     const b = yield* Actor.spawn(
-      watcher(told, Effect.forEach(watched, (ref) => Actor.watch(ref, () => told.write("notice")), { discard: true }))
+      watcher(
+        told,
+        Effect.forEach(watched, (ref) => Actor.watch(ref, () => told.write("notice")), { discard: true })
+      )
     )
     yield* Actor.stop(b)
     for (const ref of watched) yield* Actor.stop(ref)
@@ -300,5 +336,3 @@ it.effect("LINK-09 linking twice is one link", () =>
     assert.strictEqual(yield* Queue.size(told.queue), 0)
   }).pipe(quiet)
 )
-
-

@@ -1,7 +1,7 @@
 /**
  * Children that write down what happens to them, and the tree around them.
  */
-import { Context, Data, Deferred, Effect, References, Schema } from "effect"
+import { Data, Deferred, Effect, References, Schema } from "effect"
 import { Actor, ActorContext, type ActorRef, ActorSystem, Supervisor, type SystemEvent } from "effect-otp"
 
 /** A typed failure that no protocol declares. */
@@ -50,7 +50,11 @@ export class Recording {
     return Supervisor.child(this.behavior(id, init, finalizer), { ...rest, id })
   }
 
-  behavior(id: string, init: Effect.Effect<unknown, Broken> = Effect.void, finalizer: Effect.Effect<unknown> = Effect.void) {
+  behavior(
+    id: string,
+    init: Effect.Effect<unknown, Broken> = Effect.void,
+    finalizer: Effect.Effect<unknown> = Effect.void
+  ) {
     const { gate, refs } = this
     const write = (line: string) => this.write(line)
     return Child.behavior(
@@ -60,7 +64,12 @@ export class Recording {
         const incarnation = yield* ActorContext.incarnation
         yield* init
         write(`${id} started`)
-        yield* Effect.addFinalizer(() => Effect.andThen(finalizer, Effect.sync(() => write(`${id} stopped`))))
+        yield* Effect.addFinalizer(() =>
+          Effect.andThen(
+            finalizer,
+            Effect.sync(() => write(`${id} stopped`))
+          )
+        )
         return Child.of({
           Ping: () => incarnation,
           Add: ({ n }) => (sum += n),
@@ -138,7 +147,3 @@ export const listed = <O>(supervisor: Supervisor.SupervisorRef<O>) =>
 
 /** Crashes are part of these tests; nobody wants to read about them. */
 export const quiet = Effect.provideService(References.MinimumLogLevel, "None")
-
-/** The ref that a service key has in a context that may hold it. */
-export const refIn = <A>(context: Context.Context<A>, key: Context.Key<A, ActorRef.ActorRef<A>>) =>
-  Context.get(context, key)

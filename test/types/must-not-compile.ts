@@ -27,8 +27,13 @@ Counter.use((c) => c.tell.Reset({}))
 Counter.of({ Increment: ({ by }) => Effect.succeed(by), Reset: () => Effect.void })
 // @ts-expect-error Type 'void' is not assignable to type 'number'
 Counter.of({ Increment: () => Effect.void, Reset: () => Effect.void, Watch: () => Stream.empty })
-// @ts-expect-error no such message
-Counter.of({ Increment: ({ by }) => Effect.succeed(by), Reset: () => Effect.void, Watch: () => Stream.empty, Restet: () => Effect.void })
+Counter.of({
+  Increment: ({ by }) => Effect.succeed(by),
+  Reset: () => Effect.void,
+  Watch: () => Stream.empty,
+  // @ts-expect-error no such message
+  Restet: () => Effect.void
+})
 // @ts-expect-error a streaming message is answered by a stream
 Counter.of({ Increment: ({ by }) => by, Reset: () => {}, Watch: () => Effect.succeed(1) })
 // @ts-expect-error RoomLive is started with a name
@@ -50,8 +55,13 @@ Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "restart" } })
 Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "restart", Corrupted: "stop", Currupted: "stop" } })
 // @ts-expect-error no such directive
 Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "retry", Corrupted: "stop" } })
-// @ts-expect-error no such field in Corrupted
-Supervisor.child(LedgerLive, { onFailure: { ConnectionLost: "restart", Corrupted: ({ pages }) => (pages ? "stop" : "restart") } })
+Supervisor.child(LedgerLive, {
+  onFailure: {
+    ConnectionLost: "restart",
+    // @ts-expect-error no such field in Corrupted
+    Corrupted: ({ pages }) => (pages ? "stop" : "restart")
+  }
+})
 
 // --- Trees ---
 
@@ -64,9 +74,15 @@ Supervisor.make("x", { children: [], shutdown: "1 second" })
 // @ts-expect-error unknown restart type
 Supervisor.child(CounterLive, { restart: "always" })
 // @ts-expect-error an actor outside the tree is a missing service
-export const outside: Effect.Effect<number, any> = Rooms.at("x").pipe(Effect.as(1), Effect.provide(Supervisor.layer(Tree)), Effect.provideService(Database, null!))
+export const outside: Effect.Effect<number, any> = Rooms.at("x").pipe(
+  Effect.as(1),
+  Effect.provide(Supervisor.layer(Tree)),
+  Effect.provideService(Database, null!)
+)
 // @ts-expect-error Rooms uses Lobby, which starts after it: Lobby stays a requirement of the tree
-export const wrongOrder: Supervisor.ChildSpec<Lobby | Rooms, any, never> = Supervisor.make("x", { children: [Rooms.child(RoomLive), Lobby.child] })
+export const wrongOrder: Supervisor.ChildSpec<Lobby | Rooms, any, never> = Supervisor.make("x", {
+  children: [Rooms.child(RoomLive), Lobby.child]
+})
 
 // --- Fine ---
 

@@ -14,28 +14,28 @@ export class Counter extends Actor.Service<Counter>()("app/Counter", {
   Watch: { success: Schema.Int, stream: true }
 }) {}
 
-export const CounterLive = Counter.behavior(Effect.gen(function*() {
-  const count = yield* SubscriptionRef.make(0)
+export const CounterLive = Counter.behavior(
+  Effect.gen(function* () {
+    const count = yield* SubscriptionRef.make(0)
 
-  return Counter.of({
-    Increment: ({ by }) =>
-      by > 100
-        ? Effect.fail(new Overflow({ limit: 100 }))
-        : SubscriptionRef.updateAndGet(count, (n) => n + by),
-    Reset: () => SubscriptionRef.set(count, 0),
-    Watch: () => SubscriptionRef.changes(count)
+    return Counter.of({
+      Increment: ({ by }) =>
+        by > 100 ? Effect.fail(new Overflow({ limit: 100 })) : SubscriptionRef.updateAndGet(count, (n) => n + by),
+      Reset: () => SubscriptionRef.set(count, 0),
+      Watch: () => SubscriptionRef.changes(count)
+    })
   })
-}))
+)
 
 // ── 2. Spawn, 3. tell / ask / stream ─────────────────────────────────────────────────────────────────────────────────
 
-export const program = Effect.gen(function*() {
+export const program = Effect.gen(function* () {
   const counter = yield* Actor.spawn(CounterLive)
 
   yield* counter.tell.Reset()
-  const total = yield* counter.ask.Increment({ by: 2 }).pipe(
-    Effect.catchTag("Overflow", ({ limit }) => Effect.succeed(limit))
-  )
+  const total = yield* counter.ask
+    .Increment({ by: 2 })
+    .pipe(Effect.catchTag("Overflow", ({ limit }) => Effect.succeed(limit)))
   yield* counter.stream.Watch().pipe(Stream.take(3), Stream.runForEach(Effect.log))
 
   return total
@@ -45,21 +45,28 @@ const _program: Effect.Effect<number, ActorRef.AskError> = program
 
 // ── 4. A supervision tree; typed errors decide ───────────────────────────────────────────────────────────────────────
 
-export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", { retryable: Schema.Boolean }) {}
+export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {
+  retryable: Schema.Boolean
+}) {}
 export class Corrupted extends Schema.TaggedError<Corrupted>()("Corrupted", { page: Schema.Int }) {}
 
-export class Database extends Context.Service<Database, {
-  readonly append: (entry: string) => Effect.Effect<void, ConnectionLost | Corrupted>
-}>()("app/Database") {}
+export class Database extends Context.Service<
+  Database,
+  {
+    readonly append: (entry: string) => Effect.Effect<void, ConnectionLost | Corrupted>
+  }
+>()("app/Database") {}
 
 export class Ledger extends Actor.Service<Ledger>()("app/Ledger", {
   Append: { payload: { entry: Schema.String } }
 }) {}
 
-export const LedgerLive = Ledger.behavior(Effect.gen(function*() {
-  const database = yield* Database
-  return Ledger.of({ Append: ({ entry }) => database.append(entry) })
-}))
+export const LedgerLive = Ledger.behavior(
+  Effect.gen(function* () {
+    const database = yield* Database
+    return Ledger.of({ Append: ({ entry }) => database.append(entry) })
+  })
+)
 
 const _ledger: Behavior.Behavior<Ledger, void, ConnectionLost | Corrupted, Database> = LedgerLive
 
@@ -75,7 +82,7 @@ export const Tree = Supervisor.make("app", {
       shutdown: "10 seconds",
       onFailure: {
         ConnectionLost: "restart",
-        Corrupted: ({ page }) => page === 0 ? "escalate" : "restart"
+        Corrupted: ({ page }) => (page === 0 ? "escalate" : "restart")
       }
     }),
     Supervisor.make("frontend", {
@@ -105,13 +112,15 @@ export class Room extends Actor.Service<Room>()("app/Room", {
 export class Rooms extends DynamicSupervisor.Service<Rooms>()("app/Rooms", Room) {}
 export class Lobby extends Registry.Service<Lobby>()("app/Lobby", Room) {}
 
-export const RoomLive = Room.behavior(Effect.fnUntraced(function*(name: string) {
-  const users = yield* Ref.make<ReadonlyArray<string>>([])
-  yield* Lobby.register(name)
-  return Room.of({ Join: ({ user }) => Ref.updateAndGet(users, (all) => [...all, user]) })
-}))
+export const RoomLive = Room.behavior(
+  Effect.fnUntraced(function* (name: string) {
+    const users = yield* Ref.make<ReadonlyArray<string>>([])
+    yield* Lobby.register(name)
+    return Room.of({ Join: ({ user }) => Ref.updateAndGet(users, (all) => [...all, user]) })
+  })
+)
 
-export const join = Effect.fn("join")(function*(name: string, user: string) {
+export const join = Effect.fn("join")(function* (name: string, user: string) {
   const room = yield* Rooms.at(name)
   return yield* room.ask.Join({ user })
 })
@@ -130,17 +139,23 @@ const _here: Layer.Layer<Counter, Supervisor.StartFailed<never>> = here
 
 // ── 14. Inside an Effect app ─────────────────────────────────────────────────────────────────────────────────────────
 
-export class Billing extends Context.Service<Billing, { readonly charge: (cents: number) => Effect.Effect<number, Overflow | ActorRef.AskError> }>()("app/Billing") {
-  static readonly layer = Layer.effect(Billing, Effect.gen(function*() {
-    const counter = yield* Counter
-    const ledger = yield* Ledger
-    return Billing.of({
-      charge: Effect.fn("Billing.charge")(function*(cents) {
-        yield* ledger.tell.Append({ entry: `charge ${cents}` })
-        return yield* counter.ask.Increment({ by: cents })
+export class Billing extends Context.Service<
+  Billing,
+  { readonly charge: (cents: number) => Effect.Effect<number, Overflow | ActorRef.AskError> }
+>()("app/Billing") {
+  static readonly layer = Layer.effect(
+    Billing,
+    Effect.gen(function* () {
+      const counter = yield* Counter
+      const ledger = yield* Ledger
+      return Billing.of({
+        charge: Effect.fn("Billing.charge")(function* (cents) {
+          yield* ledger.tell.Append({ entry: `charge ${cents}` })
+          return yield* counter.ask.Increment({ by: cents })
+        })
       })
     })
-  }))
+  )
 }
 
 export const App = Billing.layer.pipe(Layer.provide(Supervisor.layer(Tree)))
