@@ -24,6 +24,15 @@ export interface Runnable {
 }
 
 /**
+ * What may also go before its turn, while it keeps its place in the queue.
+ *
+ * @internal
+ */
+export interface Urgent extends Runnable {
+  runAhead(): number
+}
+
+/**
  * How much work is done before others get their turn.
  *
  * @category models
@@ -32,14 +41,14 @@ export interface Runnable {
 export interface SliceLimits {
   /** Messages one actor may handle in a turn, which takes 0.1 ms at most all the same. Default 1,024. */
   readonly turnMessages: number
-  /** Messages handled before the event loop gets control back. Default 16,384. */
+  /** Messages handled before the event loop gets control back. Default 100,000. */
   readonly sliceMessages: number
   /** Milliseconds after which the event loop gets control back. Default 2. */
   readonly sliceMillis: number
 }
 
 /** @internal */
-export const defaultSliceLimits: SliceLimits = { turnMessages: 1_024, sliceMessages: 16_384, sliceMillis: 2 }
+export const defaultSliceLimits: SliceLimits = { turnMessages: 1_024, sliceMessages: 100_000, sliceMillis: 2 }
 
 const CHECK_MILLIS = 0.1
 const FIRST_TURN = 16
@@ -55,7 +64,7 @@ export class Dispatcher {
   private mask = 63
   private head = 0
   private tail = 0
-  private urgent: Runnable | undefined = undefined
+  private urgent: Urgent | undefined = undefined
   private active = false
   private scheduled = false
   private turnStart = 0
@@ -79,7 +88,7 @@ export class Dispatcher {
    * Lets one that is queued already go next: its mailbox has grown long, and the longer it gets the more everything costs.
    * Every other turn still belongs to the queue.
    */
-  urge(runnable: Runnable): void {
+  urge(runnable: Urgent): void {
     this.urgent = runnable
   }
 
@@ -118,7 +127,7 @@ export class Dispatcher {
       while (this.head !== this.tail && left > 0) {
         const urgent = this.urgent
         this.urgent = undefined
-        const used = (urgent === undefined ? 0 : urgent.run()) + this.shift().run() + this.inlined
+        const used = (urgent === undefined ? 0 : urgent.runAhead()) + this.shift().run() + this.inlined
         this.inlined = 0
         left -= used
         sinceCheck += used

@@ -8,7 +8,7 @@
  */
 import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type Waiter } from "./admission.ts"
 import type { DeadLetterReason } from "./DeadLetters.ts"
-import type { Runnable } from "./dispatcher.ts"
+import type { Urgent } from "./dispatcher.ts"
 import { DEFAULT_PRIORITY, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { type Item, Mailbox } from "./mailbox.ts"
@@ -26,19 +26,22 @@ export type Verdict = "accepted" | "lost" | "full"
 export const LONG = 1_024
 
 /** @internal */
-export abstract class Inbox extends Mailbox implements Runnable {
+export abstract class Inbox extends Mailbox implements Urgent {
   readonly system: System
   /** Why it ended for good. */
   exit: ExitReason.ExitReason | undefined = undefined
   protected state: State.State = State.Down
   protected control = 0
   protected admission: Admission | undefined
+  /** Whether the run queue has an entry for it: never more than one. */
+  protected enqueued = false
   private highWater: number
 
   abstract readonly path: string
   /** Names of the messages, by number. */
   protected abstract readonly tags: ReadonlyArray<string>
   abstract run(): number
+  abstract runAhead(): number
 
   constructor(system: System, options: MailboxOptions | undefined) {
     super()
@@ -107,6 +110,8 @@ export abstract class Inbox extends Mailbox implements Runnable {
 
   protected wake(): void {
     this.state = State.Queued
+    if (this.enqueued) return
+    this.enqueued = true
     this.system.dispatcher.push(this)
   }
 

@@ -66,8 +66,14 @@ export abstract class Turns extends Inbox implements Receiver {
   protected abstract endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void
   abstract kill(): void
 
-  /** One turn: messages until none is left, one needs a fiber, or others must get theirs. */
+  /** Its entry in the run queue has come up. */
   run(): number {
+    this.enqueued = false
+    return this.runAhead()
+  }
+
+  /** One turn: messages until none is left, one needs a fiber, or others must get theirs. */
+  runAhead(): number {
     if (this.state !== State.Queued) return 0
     this.state = State.Running
     const dispatcher = this.system.dispatcher
@@ -216,6 +222,8 @@ export abstract class Turns extends Inbox implements Receiver {
       this.rebase()
       this.state = State.Queued
       if (this.size >= LONG) this.system.dispatcher.urge(this)
+      if (this.enqueued) return
+      this.enqueued = true
       return this.system.dispatcher.resume(this)
     }
     this.emptied()
