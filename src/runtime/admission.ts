@@ -102,6 +102,10 @@ export class Admission {
     if (this.countsBytes) this.bytesHeld += this.sizeOf(message)
   }
 
+  emptied(): void {
+    this.bytesHeld = 0
+  }
+
   taken(message: Message): void {
     this.bytesHeld -= this.sizeOf(message)
   }

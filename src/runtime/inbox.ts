@@ -117,6 +117,7 @@ export abstract class Inbox extends Mailbox implements Urgent {
 
   /** Takes everything that is queued or waits for room, in order. */
   protected loseAll(reason: DeadLetterReason): void {
+    this.admission?.emptied()
     for (let item = this.next(); item !== undefined; item = this.next()) {
       this.lose(item, this.payload(), reason)
     }
@@ -151,7 +152,7 @@ export abstract class Inbox extends Mailbox implements Urgent {
 
   /** A message leaves a mailbox with rules: senders that wait for room get it. */
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
-    if (admission.countsBytes) admission.taken(this.describe(item, payload))
+    if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
     if (admission.waiters.size === 0) return
     for (const waiter of admission.waiters) {
       if (admission.isFull(this.size, this.describe(waiter.item, waiter.payload))) return
@@ -184,7 +185,7 @@ export abstract class Inbox extends Mailbox implements Urgent {
   private dropOldest(admission: Admission): void {
     const item = this.nextToDrop()!
     const payload = this.payload()
-    if (admission.countsBytes) admission.taken(this.describe(item, payload))
+    if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
     this.dropped(item, payload, "drop-oldest")
   }
 

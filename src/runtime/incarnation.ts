@@ -191,6 +191,15 @@ export class Incarnation {
     return fork(effect)
   }
 
+  /** The item of the message that has been handled; an idle actor does not hold on to it. */
+  takeItem(): Item {
+    const { turn } = this
+    const { item } = turn
+    turn.item = 0
+    turn.payload = undefined
+    return item
+  }
+
   /** Runs an effect beside the messages; it is interrupted when the incarnation ends. */
   runBeside(effect: Effect.Effect<unknown, unknown>, item: Item, payload: unknown): Fiber.Fiber<unknown, unknown> {
     const context = this.contextOf(new Turn(this, true, item, payload))

@@ -128,7 +128,8 @@ export class Slot extends Turns {
 
   /** Begins an incarnation. Calls back when it is up, or when its start failed and nothing of it is left. */
   start(started: Started): void {
-    if (this.state === State.Ended) this.reopen()
+    // A drain ends with the normal end it leads to; after a crash it goes on.
+    if (this.state === State.Ended || (this.control !== 0 && this.lastEnd?._tag === "Normal")) this.reopen()
     if (this.incarnations > 0) this.leaveBehind()
     const incarnation = new Incarnation(this, ++this.incarnations)
     this.incarnation = incarnation
@@ -171,6 +172,7 @@ export class Slot extends Turns {
 
   private reopen(): void {
     this.exit = undefined
+    this.control = 0
     this.openDoor()
   }
 

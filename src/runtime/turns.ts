@@ -174,7 +174,7 @@ export abstract class Turns extends Inbox implements Receiver {
     const incarnation = this.incarnation!
     const fiber = incarnation.run(effect, item, payload)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return this.settle(exit, incarnation.turn.item, payload)
+    if (exit !== undefined) return this.settle(exit, incarnation.takeItem(), payload)
     this.state = State.Suspended
     incarnation.fiber = fiber
     fiber.addObserver((exit) => this.onFiberExit(incarnation, fiber, exit))
@@ -186,8 +186,8 @@ export abstract class Turns extends Inbox implements Receiver {
     if (incarnation !== this.incarnation || incarnation.fiber !== fiber) return
     incarnation.fiber = undefined
     this.state = State.Running
-    const turn = incarnation.turn
-    if (!this.settle(exit, turn.item, turn.payload)) return
+    const { payload } = incarnation.turn
+    if (!this.settle(exit, incarnation.takeItem(), payload)) return
     if (this.control !== 0 && !this.obey()) return
     this.endTurn()
   }

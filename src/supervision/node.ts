@@ -113,8 +113,9 @@ export class SupervisorNode implements Owner {
     child.slot.finish(reason)
   }
 
+  /** All that are left end for good, each with the reason of its own last end. */
   finishChildren(reason: ExitReason.ExitReason): void {
-    for (const child of this.children.values()) this.finish(child, reason)
+    for (const child of this.children.values()) this.finish(child, child.slot.lastEnd ?? reason)
   }
 
   /** A dynamic supervisor declares no children, so the look-up costs nothing where there are many. */

@@ -102,7 +102,7 @@ it.effect("R18 a transient sub-supervisor that gave up stays stopped", () =>
     const inner = Supervisor.make("inner", { ...within(0), restart: "transient", children: [r.child("w")] })
     const top = yield* r.start([inner], within(0))
     yield* r.ref("w").tell.Throw()
-    assert.strictEqual((yield* r.ref("w").ended)._tag, "Shutdown")
+    assert.strictEqual((yield* r.ref("w").ended)._tag, "Failed")
     assert.deepStrictEqual(yield* states(top), { inner: "stopped" })
   }).pipe(quiet)
 )

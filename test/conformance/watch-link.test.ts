@@ -118,7 +118,7 @@ it.effect("WATCH-06 a restart is no end", () =>
     }
     assert.strictEqual(yield* Queue.size(told.queue), 0)
     yield* a.tell.Throw()
-    assert.strictEqual(yield* told.take, "Shutdown")
+    assert.strictEqual(yield* told.take, "Failed")
     assert.strictEqual(yield* Queue.size(told.queue), 0)
   }).pipe(quiet)
 )
