@@ -1,6 +1,6 @@
-/** ASK: asks, time limits, replies, streams. */
+/** ASK: replies, time limits, and what becomes of a request that nobody answers or nobody waits for. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Queue, Schema, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Queue, Schema } from "effect"
 import { Actor, ActorContext, ActorRef, ActorSystem } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { quiet } from "../support/recording.ts"
@@ -11,8 +11,8 @@ class Echo extends Actor.Service<Echo>()("test/Echo", {
   Say: { payload: { n: Schema.Int }, success: Schema.Int },
   Slow: { payload: { n: Schema.Int }, success: Schema.Int },
   Refuse: { success: Schema.Int, error: Refused },
-  Quit: { success: Schema.Int },
-  Remaining: { success: Schema.Number }
+  /** Ends the actor, normally, and never replies. */
+  Quit: { success: Schema.Int }
 }) {}
 
 /** Slow answers take a second. */
@@ -22,38 +22,10 @@ const EchoLive = Echo.behavior(
       Say: ({ n }) => n,
       Slow: ({ n }) => Effect.delay(Effect.succeed(n), "1 second"),
       Refuse: () => Effect.fail(new Refused({ why: "no" })),
-      Quit: () => Effect.andThen(ActorContext.stop, Effect.never),
-      Remaining: () =>
-        Effect.gen(function* () {
-          const { deadline } = yield* ActorContext.message
-          return deadline - Number(yield* Effect.clockWith((clock) => clock.monotonicTimeNanos)) / 1e6
-        })
+      Quit: Actor.concurrent(() => Effect.andThen(ActorContext.stop, Effect.never))
     })
   )
 )
-
-/** Asks an Echo in its own handlers. */
-class Middle extends Actor.Service<Middle>()("test/Middle", {
-  Pass: { payload: { n: Schema.Int }, success: Schema.Int },
-  Forward: { payload: { n: Schema.Int }, success: Schema.Int },
-  Remaining: { success: Schema.Number },
-  Self: { success: Schema.String },
-  Busy: { success: Schema.Boolean }
-}) {}
-
-const middle = (echo: ActorRef.ActorRef<Echo>) =>
-  Middle.behavior(
-    Effect.gen(function* () {
-      const self = yield* Middle.self
-      return Middle.of({
-        Pass: ({ n }) => echo.ask.Slow({ n }),
-        Forward: ({ n }) => Actor.forward(echo.ask.Slow({ n })),
-        Remaining: () => Effect.andThen(Effect.sleep("700 millis"), echo.ask.Remaining()),
-        Self: () => Effect.match(self.ask.Busy(), { onSuccess: () => "answered", onFailure: (e) => e.reason._tag }),
-        Busy: () => false
-      })
-    })
-  )
 
 it.effect("ASK-01 a typed reply", () =>
   Effect.gen(function* () {
@@ -62,26 +34,10 @@ it.effect("ASK-01 a typed reply", () =>
   })
 )
 
-it.effect("ASK-03 a late reply is dropped, and the next ask is undisturbed", () =>
-  Effect.gen(function* () {
-    const echo = yield* Actor.spawn(EchoLive)
-    const hasty = ActorRef.withTimeout(echo, "500 millis")
-    const late = yield* Effect.forkChild(Effect.flip(hasty.ask.Slow({ n: 1 })))
-    yield* TestClock.adjust("500 millis")
-    const { reason } = yield* Fiber.join(late)
-    assert.strictEqual(reason._tag === "Timeout" && Duration.toMillis(reason.after), 500)
-    const next = yield* Effect.forkChild(echo.ask.Say({ n: 2 }), { startImmediately: true })
-    yield* TestClock.adjust("500 millis")
-    assert.strictEqual(yield* Fiber.join(next), 2)
-  })
-)
-
 it.effect("the default limit is 5 seconds; infinity waits for ever", () =>
   Effect.gen(function* () {
     const never = Echo.behavior(
-      Effect.succeed(
-        Echo.of({ Say: () => Effect.never, Slow: () => 0, Refuse: () => 0, Quit: () => 0, Remaining: () => 0 })
-      )
+      Effect.succeed(Echo.of({ Say: () => Effect.never, Slow: () => 0, Refuse: () => 0, Quit: () => 0 }))
     )
     const echo = yield* Actor.spawn(never)
     const limited = yield* Effect.forkChild(Effect.flip(echo.ask.Say({ n: 1 })))
@@ -105,62 +61,6 @@ it.effect("ASK-04 asking an ended actor fails at once, whatever the limit", () =
   })
 )
 
-it.effect("ASK-06 an actor that ends without a reply says how it ended", () =>
-  Effect.gen(function* () {
-    const echo = yield* Actor.spawn(EchoLive)
-    const ask = yield* Effect.forkChild(Effect.flip(echo.ask.Quit()))
-    yield* Effect.yieldNow
-    yield* Actor.kill(echo)
-    const error = yield* Fiber.join(ask)
-    assert.strictEqual(error.reason._tag === "NotRunning" && error.reason.exit._tag, "Killed")
-  })
-)
-
-it.effect("ASK-07 telling the dead is harmless for the sender", () =>
-  Effect.gen(function* () {
-    const echo = yield* Actor.spawn(EchoLive)
-    yield* Actor.stop(echo)
-    yield* echo.tell.Say({ n: 1 })
-    assert.isFalse(echo.tellUnsafe.Say({ n: 2 }))
-    assert.strictEqual((yield* ActorSystem.deadLetters).length, 2)
-  })
-)
-
-it.effect("ASK-09 an answer from someone else; the one in between is free at once", () =>
-  Effect.gen(function* () {
-    const echo = yield* Actor.spawn(EchoLive)
-    const between = yield* Actor.spawn(middle(echo))
-    const ask = yield* Effect.forkChild(between.ask.Forward({ n: 9 }), { startImmediately: true })
-    assert.isFalse(yield* between.ask.Busy())
-    yield* TestClock.adjust("1 second")
-    assert.strictEqual(yield* Fiber.join(ask), 9)
-  })
-)
-
-it.effect("ASK-10 asking oneself is refused at once", () =>
-  Effect.gen(function* () {
-    const echo = yield* Actor.spawn(EchoLive)
-    const self = yield* Actor.spawn(middle(echo))
-    assert.strictEqual(yield* self.ask.Self(), "AskedItself")
-  })
-)
-
-it.effect("ASK-12 replies come in the order of the asks", () =>
-  Effect.gen(function* () {
-    const echo = yield* Actor.spawn(EchoLive)
-    const order: Array<number> = []
-    const ask = (n: number) => Effect.map(echo.ask.Say({ n }), (reply) => order.push(reply))
-    yield* Effect.all(
-      Array.from({ length: 100 }, (_, n) => ask(n)),
-      { concurrency: "unbounded" }
-    )
-    assert.deepStrictEqual(
-      order,
-      Array.from({ length: 100 }, (_, n) => n)
-    )
-  })
-)
-
 it.effect("ASK-13 a declared error is a reply, and no crash", () =>
   Effect.gen(function* () {
     const echo = yield* Actor.spawn(EchoLive)
@@ -168,91 +68,6 @@ it.effect("ASK-13 a declared error is a reply, and no crash", () =>
     yield* echo.tell.Refuse()
     assert.strictEqual(yield* echo.ask.Say({ n: 1 }), 1)
   })
-)
-
-it.effect("ASK-15 waiting for room and waiting for the reply are two limits", () =>
-  Effect.gen(function* () {
-    const small = Echo.behavior(
-      Effect.succeed(
-        Echo.of({
-          Say: ({ n }) => n,
-          Slow: ({ n }) => Effect.delay(Effect.succeed(n), "10 seconds"),
-          Refuse: () => 0,
-          Quit: () => 0,
-          Remaining: () => 0
-        })
-      ),
-      { mailbox: { capacity: 1 } }
-    )
-    const echo = yield* Actor.spawn(small)
-    yield* echo.tell.Slow({ n: 0 })
-    yield* Effect.yieldNow
-    yield* echo.tell.Say({ n: 0 })
-    const limited = ActorRef.withTimeout(echo, "1 second", { mailbox: "50 millis" })
-    const ask = yield* Effect.forkChild(Effect.flip(limited.ask.Say({ n: 5 })))
-    yield* TestClock.adjust("49 millis")
-    assert.strictEqual(ask.pollUnsafe(), undefined)
-    yield* TestClock.adjust("1 milli")
-    const error = yield* Fiber.join(ask)
-    assert.deepStrictEqual(error.reason._tag === "MailboxFull" && error.reason.waited, 50)
-    assert.deepStrictEqual(error.payload, { n: 5 })
-    yield* TestClock.adjust("20 seconds")
-  })
-)
-
-it.effect("ASK-16 the outcome of something started beside is handled in a turn of its own", () =>
-  Effect.gen(function* () {
-    class Loader extends Actor.Service<Loader>()("test/Loader", {
-      Load: {},
-      Hold: {},
-      Log: { success: Schema.String }
-    }) {}
-    const log: Array<string> = []
-    const load = yield* Deferred.make<string, "broken">()
-    const gate = yield* Deferred.make<void>()
-    const loader = yield* Actor.spawn(
-      Loader.behavior(
-        Effect.succeed(
-          Loader.of({
-            Load: () =>
-              Actor.pipeToSelf(Deferred.await(load), (exit) => {
-                if (Exit.isFailure(exit)) return Effect.die("mapping")
-                return Effect.sync(() => log.push(exit.value))
-              }),
-            Hold: () =>
-              Effect.andThen(
-                Deferred.await(gate),
-                Effect.sync(() => log.push("held"))
-              ),
-            Log: () => log.join()
-          })
-        )
-      )
-    )
-    yield* loader.ask.Load()
-    yield* loader.tell.Hold()
-    yield* Effect.yieldNow
-    yield* Deferred.succeed(load, "loaded")
-    assert.deepStrictEqual(log, [])
-    yield* Deferred.succeed(gate, undefined)
-    assert.strictEqual(yield* loader.ask.Log(), "held,loaded")
-    const failing = yield* Deferred.make<string, "broken">()
-    yield* Deferred.fail(failing, "broken")
-    const crashing = yield* Actor.spawn(
-      Loader.behavior(
-        Effect.succeed(
-          Loader.of({
-            Load: () => Actor.pipeToSelf(Deferred.await(failing), () => Effect.die("mapping")),
-            Hold: () => {},
-            Log: () => ""
-          })
-        )
-      )
-    )
-    yield* crashing.tell.Load()
-    const reason = yield* crashing.ended
-    assert.strictEqual(reason._tag === "Failed" && Cause.squash(reason.cause), "mapping")
-  }).pipe(quiet)
 )
 
 it.effect("ASK-18 many recipients: the answers, and who failed why", () =>
@@ -282,122 +97,193 @@ it.effect("ASK-18 many recipients: the answers, and who failed why", () =>
   })
 )
 
-it.effect("ASK-19 pending asks as a collection, in the order of arrival; the rest is abandoned", () =>
+it.effect("ASK-03 a late reply is dropped: neither the asker nor its next ask sees it", () =>
   Effect.gen(function* () {
-    const echoes = yield* Effect.all(Array.from({ length: 5 }, () => Actor.spawn(EchoLive)))
-    const arrived = yield* Queue.unbounded<readonly [string, number]>()
-    const pending = yield* Effect.forEach(echoes, (echo, i) => {
-      const ask = Effect.delay(echo.ask.Say({ n: i }), `${(5 - i) * 10} millis`)
-      return Effect.forkChild(Effect.flatMap(ask, (n) => Queue.offer(arrived, [`label ${i}`, n])))
+    const replied: Array<number> = []
+    const slow = Echo.of({
+      Say: ({ n }) => n,
+      Slow: ({ n }) =>
+        Effect.delay(
+          Effect.sync(() => (replied.push(n), n)),
+          "1 second"
+        ),
+      Refuse: () => 0,
+      Quit: () => 0
     })
+    const echo = yield* Actor.spawn(Echo.behavior(Effect.succeed(slow)))
+    const late = yield* Effect.forkChild(Effect.flip(ActorRef.withTimeout(echo, "500 millis").ask.Slow({ n: 1 })))
+    yield* TestClock.adjust("499 millis")
+    assert.strictEqual(late.pollUnsafe(), undefined)
+    yield* TestClock.adjust("1 milli")
+    const error = yield* Fiber.join(late)
+    assert.strictEqual(error.reason._tag === "Timeout" && Duration.toMillis(error.reason.after), 500)
+    assert.deepStrictEqual([error.actor, error.request, error.payload], [echo.path, "Slow", { n: 1 }])
+    const next = yield* Effect.forkChild(echo.ask.Say({ n: 2 }), { startImmediately: true })
+    assert.deepStrictEqual(replied, [])
+    yield* TestClock.adjust("500 millis")
+    assert.deepStrictEqual(replied, [1])
+    assert.strictEqual(yield* Fiber.join(next), 2)
+    assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
+  })
+)
+
+it.effect("ASK-06 an actor that ends normally without a reply says so at once, to all who wait", () =>
+  Effect.gen(function* () {
+    const echo = yield* Actor.spawn(EchoLive)
+    yield* echo.tell.Slow({ n: 0 })
+    yield* Effect.yieldNow
+    const asks = yield* Effect.forEach([echo.ask.Quit(), echo.ask.Say({ n: 1 })], (ask) =>
+      Effect.forkChild(Effect.flip(ask), { startImmediately: true })
+    )
+    yield* TestClock.adjust("1 second")
+    for (const ask of asks) {
+      const { reason } = yield* Fiber.join(ask)
+      assert.strictEqual(reason._tag === "NotRunning" && reason.exit._tag, "Normal")
+    }
+    assert.strictEqual((yield* echo.ended)._tag, "Normal")
+  })
+)
+
+it.effect("ASK-06 one that is killed or crashes in the middle of a request says that", () =>
+  Effect.gen(function* () {
+    const killed = yield* Actor.spawn(EchoLive)
+    const ask = yield* Effect.forkChild(Effect.flip(killed.ask.Slow({ n: 1 })), { startImmediately: true })
+    yield* Actor.kill(killed)
+    const { reason } = yield* Fiber.join(ask)
+    assert.strictEqual(reason._tag === "NotRunning" && reason.exit._tag, "Killed")
+    const crash = new Error("crash")
+    const crashing = Echo.of({ Say: () => Effect.die(crash), Slow: () => 0, Refuse: () => 0, Quit: () => 0 })
+    const crashed = yield* Actor.spawn(Echo.behavior(Effect.succeed(crashing)))
+    const failed = (yield* Effect.flip(crashed.ask.Say({ n: 1 }))).reason
+    assert.strictEqual(failed._tag === "HandlerFailed" && Cause.squash(failed.cause as Cause.Cause<unknown>), crash)
+  }).pipe(quiet)
+)
+
+it.effect("ASK-07 telling the dead is harmless for the sender, and recorded", () =>
+  Effect.gen(function* () {
+    const echo = yield* Actor.spawn(EchoLive)
+    yield* Actor.stop(echo)
+    yield* echo.tell.Say({ n: 1 })
+    assert.isFalse(echo.tellUnsafe.Say({ n: 2 }))
+    const reason = { _tag: "NotRunning", exit: { _tag: "Shutdown" } } as const
+    assert.deepStrictEqual(
+      yield* ActorSystem.deadLetters,
+      [1, 2].map((n) => ({ recipient: echo.path, tag: "Say", payload: { n }, sender: undefined, reason }))
+    )
+  })
+)
+
+it.effect("ASK-07 a name that nobody knows is an error of the strict variant, which sends nothing", () =>
+  Effect.gen(function* () {
+    const echo = yield* Actor.spawn(EchoLive)
+    const error = yield* Effect.flip(ActorRef.tellUnknown(echo, { _tag: "Shout", payload: { n: 1 } }))
+    assert.strictEqual(error._tag === "UnknownMessage" && error.tag, "Shout")
+    assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
+  })
+)
+
+/** An Echo with room for one, busy for `busy`, whose one place is taken. */
+const fullEcho = (busy: Duration.Input) =>
+  Effect.gen(function* () {
+    const handlers = Echo.of({
+      Say: ({ n }) => n,
+      Slow: ({ n }) => Effect.delay(Effect.succeed(n), busy),
+      Refuse: () => 0,
+      Quit: () => 0
+    })
+    const echo = yield* Actor.spawn(Echo.behavior(Effect.succeed(handlers), { mailbox: { capacity: 1 } }))
+    yield* echo.tell.Slow({ n: 0 })
+    yield* Effect.yieldNow
+    yield* echo.tell.Slow({ n: 0 })
+    return echo
+  })
+
+it.effect("ASK-15 no room within the mailbox's limit: that kind of error, with the message", () =>
+  Effect.gen(function* () {
+    const echo = yield* fullEcho("10 seconds")
+    const limited = ActorRef.withTimeout(echo, "1 second", { mailbox: "50 millis" })
+    const ask = yield* Effect.forkChild(Effect.flip(limited.ask.Say({ n: 5 })))
+    yield* TestClock.adjust("49 millis")
+    assert.strictEqual(ask.pollUnsafe(), undefined)
+    yield* TestClock.adjust("1 milli")
+    const { payload, reason } = yield* Fiber.join(ask)
+    assert.deepStrictEqual(reason._tag === "MailboxFull" && [reason.capacity, reason.waited], [1, 50])
+    assert.deepStrictEqual(payload, { n: 5 })
+  })
+)
+
+it.effect("ASK-15 room in time but no reply in time: the other kind", () =>
+  Effect.gen(function* () {
+    const echo = yield* fullEcho("600 millis")
+    const limited = ActorRef.withTimeout(echo, "1 second", { mailbox: "700 millis" })
+    const ask = yield* Effect.forkChild(Effect.flip(limited.ask.Say({ n: 5 })))
+    yield* TestClock.adjust("999 millis")
+    assert.strictEqual(ask.pollUnsafe(), undefined)
+    yield* TestClock.adjust("1 milli")
+    assert.strictEqual((yield* Fiber.join(ask)).reason._tag, "Timeout")
+  })
+)
+
+it.effect("ASK-19 pending asks as a collection: each answer with its label, in the order of arrival", () =>
+  Effect.gen(function* () {
+    const answered: Array<number> = []
+    const delayed = Echo.of({
+      Say: ({ n }) =>
+        Effect.delay(
+          Effect.sync(() => (answered.push(n), n)),
+          `${(5 - n) * 10} millis`
+        ),
+      Slow: () => 0,
+      Refuse: () => 0,
+      Quit: () => 0
+    })
+    const echoes = yield* Effect.all(
+      Array.from({ length: 5 }, () => Actor.spawn(Echo.behavior(Effect.succeed(delayed))))
+    )
+    const arrived = yield* Queue.unbounded<readonly [string, number]>()
+    const pending = yield* Effect.forEach(echoes, (echo, n) =>
+      Effect.forkChild(Effect.flatMap(echo.ask.Say({ n }), (reply) => Queue.offer(arrived, [`label ${n}`, reply])))
+    )
     yield* TestClock.adjust("20 millis")
     assert.deepStrictEqual(yield* Queue.take(arrived), ["label 4", 4])
     assert.deepStrictEqual(yield* Queue.take(arrived), ["label 3", 3])
     yield* Fiber.interruptAll(pending)
     yield* TestClock.adjust("1 second")
+    // What had begun is finished, and nobody hears of it.
+    assert.deepStrictEqual(answered, [4, 3, 2, 1, 0])
     assert.strictEqual(yield* Queue.size(arrived), 0)
+    assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
   })
 )
 
-it.effect("an interrupted asker withdraws its request", () =>
+it.effect("ASK-19 an abandoned ask that has not begun is never handled", () =>
   Effect.gen(function* () {
     const echo = yield* Actor.spawn(EchoLive)
     yield* echo.tell.Slow({ n: 0 })
     yield* Effect.yieldNow
-    let handled = 0
-    const counting = yield* ActorSystem.onEvent((event) => {
-      if (event._tag === "DeadLetter") handled++
-    })
     const ask = yield* Effect.forkChild(echo.ask.Quit(), { startImmediately: true })
+    assert.strictEqual(echo.size, 1)
     yield* Fiber.interrupt(ask)
     yield* TestClock.adjust("1 second")
     assert.strictEqual(yield* echo.ask.Say({ n: 3 }), 3)
-    assert.deepStrictEqual([counting, handled], [undefined, 0])
+    assert.deepStrictEqual([echo.status, yield* ActorSystem.deadLetters], ["running", []])
   })
 )
 
-it.effect("ASK-21 the deadline travels along", () =>
+it.effect("ASK-19 an abandoned ask that waits for room takes none from those behind it", () =>
   Effect.gen(function* () {
-    const echo = yield* Actor.spawn(EchoLive)
-    const between = yield* Actor.spawn(middle(echo))
-    const limited = ActorRef.withTimeout(between, "1 second")
-    const remaining = yield* Effect.forkChild(limited.ask.Remaining())
-    yield* TestClock.adjust("700 millis")
-    assert.strictEqual(yield* Fiber.join(remaining), 300)
-    const late = yield* Effect.forkChild(Effect.flip(ActorRef.withTimeout(between, "400 millis").ask.Pass({ n: 1 })))
-    yield* TestClock.adjust("400 millis")
-    assert.strictEqual((yield* Fiber.join(late)).reason._tag, "Timeout")
-    yield* TestClock.adjust("1 second")
-  }).pipe(quiet)
-)
-
-class Source extends Actor.Service<Source>()("test/Source", {
-  Numbers: { payload: { to: Schema.Int }, success: Schema.Int, error: Refused, stream: true },
-  Ping: { success: Schema.String },
-  Crash: {}
-}) {}
-
-const source = (log: Array<string>) =>
-  Source.behavior(
-    Effect.succeed(
-      Source.of({
-        Numbers: ({ to }) =>
-          to < 0
-            ? Stream.fail(new Refused({ why: "negative" }))
-            : Stream.range(1, to).pipe(
-                Stream.tap((n) => Effect.sync(() => log.push(`made ${n}`))),
-                Stream.ensuring(Effect.sync(() => log.push("over")))
-              ),
-        Ping: () => "pong",
-        Crash: () => Effect.die("crash")
+    const echo = yield* fullEcho("1 second")
+    const asks = yield* Effect.forEach([1, 2, 3], (n) =>
+      Effect.forkChild(ActorRef.withTimeout(echo, n === 3 ? "500 millis" : "1 minute").ask.Say({ n }), {
+        startImmediately: true
       })
     )
-  )
-
-it.effect("ASK-22 a streaming reply, in order, as fast as it is consumed", () =>
-  Effect.gen(function* () {
-    const log: Array<string> = []
-    const ref = ActorRef.withBuffer(yield* Actor.spawn(source(log)), 2)
-    assert.deepStrictEqual(yield* Stream.runCollect(ref.stream.Numbers({ to: 5 })), [1, 2, 3, 4, 5])
-    log.length = 0
-    const gate = yield* Deferred.make<void>()
-    const slow = yield* Effect.forkChild(Stream.runForEach(ref.stream.Numbers({ to: 100 }), () => Deferred.await(gate)))
-    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
-    assert.isAtMost(log.length, 6)
-    // The actor itself is free meanwhile.
-    assert.strictEqual(yield* ref.ask.Ping(), "pong")
-    yield* Fiber.interrupt(slow)
-    assert.strictEqual(log.at(-1), "over")
+    const tell = yield* Effect.forkChild(echo.tell.Say({ n: 4 }), { startImmediately: true })
+    yield* Fiber.interruptAll(asks.slice(0, 2))
+    yield* TestClock.adjust("999 millis")
+    assert.strictEqual(tell.pollUnsafe(), undefined)
+    yield* TestClock.adjust("1 milli")
+    assert.isTrue(tell.pollUnsafe() !== undefined && Exit.isSuccess(tell.pollUnsafe()!))
+    assert.strictEqual(echo.size, 1)
   })
-)
-
-it.effect("ASK-22 cancelling runs the producer's finalizer before it completes", () =>
-  Effect.gen(function* () {
-    const log: Array<string> = []
-    const ref = yield* Actor.spawn(source(log))
-    assert.deepStrictEqual(yield* ref.stream.Numbers({ to: 1_000 }).pipe(Stream.take(2), Stream.runCollect), [1, 2])
-    assert.strictEqual(log.at(-1), "over")
-  })
-)
-
-it.effect("ASK-22 a declared error fails the stream, a crash of the actor does too", () =>
-  Effect.gen(function* () {
-    const ref = yield* Actor.spawn(source([]))
-    const refused = yield* Effect.flip(Stream.runDrain(ref.stream.Numbers({ to: -1 })))
-    assert.deepStrictEqual(refused, new Refused({ why: "negative" }))
-    assert.strictEqual(yield* ref.ask.Ping(), "pong")
-    const gate = yield* Deferred.make<void>()
-    const reading = yield* Effect.forkChild(
-      Effect.flip(Stream.runForEach(ref.stream.Numbers({ to: 1_000 }), () => Deferred.await(gate)))
-    )
-    yield* Effect.yieldNow
-    yield* Effect.yieldNow
-    yield* ref.tell.Crash()
-    yield* ref.ended
-    yield* Deferred.succeed(gate, undefined)
-    const error = yield* Fiber.join(reading)
-    assert.strictEqual(error._tag === "AskError" && error.reason._tag, "NotRunning")
-    const gone = yield* Effect.flip(Stream.runDrain(ref.stream.Numbers({ to: 1 })))
-    assert.strictEqual(gone._tag, "AskError")
-  }).pipe(quiet)
 )

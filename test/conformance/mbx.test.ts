@@ -159,16 +159,69 @@ it.effect("a message larger than the whole bound is still let into an empty mail
   })
 )
 
-it.effect("MBX-08 precedence: stop before messages, kill cuts the handler", () =>
+class Parent extends Actor.Service<Parent>()("test/Parent", { Work: {}, Put: { payload: { n: Schema.Int } } }) {}
+
+/** An actor at work, with a user message and the notice of its child's end queued behind. */
+const busyParent = Effect.gen(function* () {
+  const log: Array<string> = []
+  const gate = yield* Deferred.make<void>()
+  const child = yield* Actor.spawn(
+    Box.behavior(Effect.succeed(Box.of({ Hold: () => {}, Put: () => {}, Look: () => [] })))
+  )
+  const parent = yield* Actor.spawn(
+    Parent.behavior(
+      Effect.gen(function* () {
+        yield* Actor.watch(child, () => void log.push("notice"))
+        const work = Effect.andThen(
+          Deferred.await(gate),
+          Effect.sync(() => log.push("work"))
+        )
+        return Parent.of({
+          Work: () => Effect.onInterrupt(work, () => Effect.sync(() => log.push("cut"))),
+          Put: ({ n }) => void log.push(`message ${n}`)
+        })
+      })
+    )
+  )
+  yield* parent.tell.Work()
+  yield* Effect.yieldNow
+  yield* parent.tell.Put({ n: 1 })
+  yield* Actor.kill(child)
+  assert.strictEqual(parent.size, 2)
+  return { gate, log, parent }
+})
+
+it.effect("MBX-08 precedence: stop goes before the message and the notice queued earlier", () =>
   Effect.gen(function* () {
-    const stopped = yield* box()
-    yield* stopped.ref.tell.Put({ n: 1 })
-    const stop = yield* Effect.forkChild(Actor.stop(stopped.ref), { startImmediately: true })
-    yield* Effect.exit(stopped.open)
-    yield* Fiber.join(stop)
-    assert.deepStrictEqual(stopped.handled, [])
-    const killed = yield* box()
-    assert.strictEqual((yield* Actor.kill(killed.ref))._tag, "Killed")
+    const { gate, log, parent } = yield* busyParent
+    const stop = yield* Effect.forkChild(Actor.stop(parent), { startImmediately: true })
+    yield* Deferred.succeed(gate, undefined)
+    assert.strictEqual((yield* Fiber.join(stop))._tag, "Shutdown")
+    assert.deepStrictEqual(log, ["work"])
+    assert.deepStrictEqual(
+      (yield* ActorSystem.deadLetters).map((letter) => letter.payload),
+      [{ n: 1 }]
+    )
+  })
+)
+
+it.effect("MBX-08 precedence: a kill cuts the running handler, also when a stop waits for it", () =>
+  Effect.gen(function* () {
+    for (const stopped of [false, true]) {
+      const { log, parent } = yield* busyParent
+      if (stopped) yield* Effect.forkChild(Actor.stop(parent), { startImmediately: true })
+      assert.strictEqual((yield* Actor.kill(parent))._tag, "Killed")
+      assert.deepStrictEqual(log, ["cut"])
+    }
+  })
+)
+
+it.effect("MBX-08 without either of them, message and notice are handled in their order", () =>
+  Effect.gen(function* () {
+    const { gate, log, parent } = yield* busyParent
+    yield* Deferred.succeed(gate, undefined)
+    yield* Actor.drain(parent)
+    assert.deepStrictEqual(log, ["work", "message 1", "notice"])
   })
 )
 
@@ -248,33 +301,56 @@ it.effect("MBX-14 the size can be read", () =>
   })
 )
 
-it.effect("MBX-15 a deep queue does not slow an ask: nothing of it is looked at", () =>
+class Pair extends Actor.Service<Pair>()("test/Pair", {
+  Echo: { payload: { n: Schema.Int }, success: Schema.Int },
+  Ask: { payload: { times: Schema.Int }, success: Schema.Int },
+  Noise: {}
+}) {}
+
+/** Counts how often the mailboxes are asked for their next message. */
+class Takes {
+  count = 0
+  watch(ref: ActorRef.ActorRef<Pair>): void {
+    const slot: { next: () => unknown } = Reflect.get(ref, "~slot")
+    const { next } = slot
+    slot.next = () => {
+      this.count++
+      return next.call(slot)
+    }
+  }
+}
+
+it.effect("MBX-15 a deep queue does not slow an ask: as much is looked at as with an empty one", () =>
   Effect.gen(function* () {
-    class Echo extends Actor.Service<Echo>()("test/Echo", {
-      Say: { payload: { n: Schema.Int }, success: Schema.Int }
-    }) {}
-    class Busy extends Actor.Service<Busy>()("test/Busy", { Run: { success: Schema.Int }, Noise: {} }) {}
-    const echo = yield* Actor.spawn(Echo.behavior(Effect.succeed(Echo.of({ Say: ({ n }) => n }))))
-    let noise = 0
-    let noiseDuringRun = -1
-    const busy = yield* Actor.spawn(
-      Busy.behavior(
+    const takes = new Takes()
+    const counted: Array<number> = []
+    const pair = (echo: ActorRef.ActorRef<Pair> | undefined) =>
+      Pair.behavior(
         Effect.succeed(
-          Busy.of({
-            *Run() {
+          Pair.of({
+            // Now and then the reply takes a fiber, so that the asker has to wait.
+            Echo: ({ n }) => (n % 10 === 0 ? Effect.as(Effect.yieldNow, n) : n),
+            *Ask({ times }) {
+              const before = takes.count
               let sum = 0
-              for (let n = 0; n < 10_000; n++) sum += yield* echo.ask.Say({ n })
-              noiseDuringRun = noise
+              for (let n = 0; n < times; n++) sum += yield* echo!.ask.Echo({ n })
+              counted.push(takes.count - before)
               return sum
             },
-            Noise: () => void noise++
+            Noise: () => {}
           })
         )
       )
-    )
-    const run = yield* Effect.forkChild(busy.ask.Run(), { startImmediately: true })
-    for (let i = 0; i < 500_000; i++) busy.tellUnsafe.Noise()
-    assert.strictEqual(yield* Fiber.join(run), 49_995_000)
-    assert.strictEqual(noiseDuringRun, 0)
+    const echo = yield* Actor.spawn(pair(undefined))
+    takes.watch(echo)
+    for (const queued of [0, 500_000]) {
+      const busy = yield* Actor.spawn(pair(echo))
+      takes.watch(busy)
+      const run = yield* Effect.forkChild(busy.ask.Ask({ times: 10_000 }), { startImmediately: true })
+      for (let n = 0; n < queued; n++) busy.tellUnsafe.Noise()
+      assert.strictEqual(yield* Fiber.join(run), 49_995_000)
+      yield* Actor.stop(busy)
+    }
+    assert.strictEqual(counted[0], counted[1])
   }).pipe(quiet)
 )

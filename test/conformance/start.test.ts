@@ -1,6 +1,6 @@
 /** START: the start of a supervisor, child specs, failing inits. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { Actor, ActorSystem, Registry, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { Broken, Child, listed, quiet, Recording, states } from "../support/recording.ts"
@@ -17,16 +17,16 @@ it.effect("START-01 start with no children", () =>
 it.effect("START-02 children start one after another in listed order", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const slow = (id: string) =>
-      r.child(id, {
-        init: Effect.sleep("10 millis").pipe(Effect.tap(() => Effect.sync(() => r.log.push(`${id} ready`))))
-      })
+    const slow = (id: string) => {
+      const begins = Effect.sync(() => r.write(`${id} begins`))
+      return r.child(id, { init: Effect.andThen(begins, Effect.sleep("10 millis")) })
+    }
     const start = yield* Effect.forkChild(r.start(["e", "b", "d", "a", "c"].map(slow)))
     yield* TestClock.adjust("1 second")
     yield* Fiber.join(start)
     assert.deepStrictEqual(
       r.log,
-      ["e", "b", "d", "a", "c"].flatMap((id) => [`${id} ready`, `${id} started`])
+      ["e", "b", "d", "a", "c"].flatMap((id) => [`${id} begins`, `${id} started`])
     )
   })
 )
@@ -39,6 +39,19 @@ it.effect("START-04 a supervisor whose `when` says no is left out", () =>
     )
     assert.deepStrictEqual(r.log, [])
     assert.deepStrictEqual(yield* states(top), { top: "stopped" })
+  })
+)
+
+it.effect("START-04 below a parent: nothing is left running, and the id is free where it is not kept", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([])
+    const left = Supervisor.make("sub", { restart: "temporary", when: Effect.succeed(false), children: [r.child("a")] })
+    yield* top.startChild(left)
+    assert.deepStrictEqual(r.log, [])
+    assert.deepStrictEqual(yield* top.count, { specs: 0, active: 0, supervisors: 0, workers: 0 })
+    yield* top.startChild(Supervisor.make("sub", { children: [r.child("a")] }))
+    assert.deepStrictEqual(r.log, ["a started"])
   })
 )
 
@@ -67,10 +80,11 @@ it.effect("START-07 a temporary child that is left out is forgotten", () =>
 it.effect("START-08 a failing init undoes the start in reverse", () =>
   Effect.gen(function* () {
     const r = new Recording()
+    const broken = new Broken({ code: 7 })
     const failing = r.child("c", {
       init: Effect.andThen(
-        Effect.sync(() => r.log.push("c attempted")),
-        new Broken({ code: 7 })
+        Effect.sync(() => r.write("c attempted")),
+        broken
       )
     })
     const error = yield* Effect.flip(r.start([r.child("a"), r.child("b"), failing, r.child("d")]))
@@ -78,24 +92,30 @@ it.effect("START-08 a failing init undoes the start in reverse", () =>
     assert.strictEqual(error._tag, "StartFailed")
     assert.strictEqual(error.path, "top")
     assert.strictEqual(error.child, "c")
-    assert.deepStrictEqual(Cause.squash(error.cause), new Broken({ code: 7 }))
-    assert.strictEqual(r.ref("a").status, "stopped")
+    assert.strictEqual(Cause.squash(error.cause), broken)
+    assert.deepStrictEqual([(yield* r.ref("a").ended)._tag, (yield* r.ref("b").ended)._tag], ["Shutdown", "Shutdown"])
+    assert.isFalse(r.refs.has("d"))
   }).pipe(quiet)
 )
 
 it.effect("START-10 a start that fails, dies or interrupts itself is a failed start", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const top = yield* r.start([])
-    const inits = [new Broken({ code: 1 }), Effect.die("boom"), Effect.interrupt]
-    const causes: Array<string> = []
-    for (const init of inits) {
-      const error = yield* Effect.flip(top.startChild(r.child("a", { init })))
-      if (error._tag === "StartFailed") causes.push(error.cause.reasons[0]!._tag)
-    }
-    assert.deepStrictEqual(causes, ["Fail", "Die", "Interrupt"])
-    assert.deepStrictEqual(yield* listed(top), [])
-    assert.strictEqual(top.status, "running")
+    const top = yield* r.start([r.child("other")])
+    const broken = new Broken({ code: 1 })
+    const boom = new Error("boom")
+    const causeOf = (init: Effect.Effect<never, Broken>) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(top.startChild(r.child("a", { init })))
+        assert.strictEqual(error._tag, "StartFailed")
+        assert.deepStrictEqual(yield* listed(top), ["other"])
+        return error._tag === "StartFailed" ? error.cause : Cause.empty
+      })
+    assert.strictEqual(Option.getOrUndefined(Cause.findErrorOption(yield* causeOf(Effect.fail(broken)))), broken)
+    const [died] = (yield* causeOf(Effect.die(boom))).reasons
+    assert.strictEqual(died?._tag === "Die" && died.defect, boom)
+    assert.isTrue(Cause.hasInterruptsOnly(yield* causeOf(Effect.interrupt)))
+    assert.strictEqual(yield* r.incarnation("other"), 1)
   }).pipe(quiet)
 )
 
@@ -106,8 +126,8 @@ it.effect("START-11 duplicate ids are refused before anything starts", () =>
     const invalid = yield* Effect.flip(Supervisor.validate(tree))
     assert.deepStrictEqual([invalid.path, invalid.field, invalid.value], ["top", "children", "a"])
     const error = yield* Effect.flip(Supervisor.start(tree))
-    assert.strictEqual(Cause.squash(error.cause), Cause.squash(error.cause) as Supervisor.InvalidSpec)
-    assert.strictEqual((Cause.squash(error.cause) as Supervisor.InvalidSpec)._tag, "InvalidSpec")
+    const refused = Cause.squash(error.cause) as Supervisor.InvalidSpec
+    assert.deepStrictEqual([refused._tag, refused.field, refused.value], ["InvalidSpec", "children", "a"])
     assert.deepStrictEqual(r.log, [])
   })
 )
@@ -124,12 +144,22 @@ it.effect("START-14 missing id, missing start, and no spec at all are told apart
   Effect.gen(function* () {
     const r = new Recording()
     const good = r.child("a")
-    const problems = [{ ...good, id: undefined }, { ...good, target: undefined }, 42].map((child) =>
-      Effect.flip(Supervisor.validate(Supervisor.make("top", { children: [child as never] })))
-    )
-    const [id, start, spec] = yield* Effect.all(problems)
-    assert.deepStrictEqual([id!.field, start!.field, spec!.field], ["id", "start", "child"])
-    assert.deepStrictEqual([start!.path, spec!.value], ["top/a", 42])
+    const starting = (child: unknown) =>
+      Effect.gen(function* () {
+        const tree = Supervisor.make("top", { children: [r.child("first"), child as typeof good] })
+        const error = yield* Effect.flip(Supervisor.start(tree))
+        const problem = Cause.squash(error.cause) as Supervisor.InvalidSpec
+        return [problem._tag, problem.path, problem.field, problem.value]
+      })
+    assert.deepStrictEqual(yield* starting({ ...good, id: undefined }), ["InvalidSpec", "top", "id", undefined])
+    assert.deepStrictEqual(yield* starting({ ...good, target: undefined }), [
+      "InvalidSpec",
+      "top/a",
+      "start",
+      undefined
+    ])
+    assert.deepStrictEqual(yield* starting(42), ["InvalidSpec", "top", "child", 42])
+    assert.deepStrictEqual(r.log, [])
   })
 )
 
@@ -138,7 +168,9 @@ it.effect("START-16 every legal combination validates", () =>
     const r = new Recording()
     for (const restart of ["permanent", "transient", "temporary"] as const) {
       for (const shutdown of [0, "1 second", Duration.infinity, "kill"] as const) {
-        yield* Supervisor.validate(r.child("worker", { restart, shutdown }))
+        yield* Supervisor.validate(r.child("actor", { restart, shutdown }))
+        yield* Supervisor.validate(Supervisor.effect("effect", Effect.never, { restart, shutdown }))
+        yield* Supervisor.validate(Supervisor.service("service", Layer.empty, { restart, shutdown }))
       }
       yield* Supervisor.validate(Supervisor.make("supervisor", { restart, children: [] }))
     }
@@ -148,26 +180,19 @@ it.effect("START-16 every legal combination validates", () =>
 it.effect("START-17 illegal values are refused one by one, with field and value", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const top = yield* r.start([])
+    const top = yield* r.start([r.child("other")])
     const good = r.child("a")
-    const bad = [
-      { ...good, restart: "always" },
-      r.child("a", { shutdown: -5 }),
-      { ...good, kind: "robot" },
-      { ...good, target: { _tag: "effect", effect: "not an effect" } }
-    ]
-    const seen: Array<unknown> = []
-    for (const spec of bad) {
-      const error = yield* Effect.flip(top.startChild(spec as typeof good))
-      if (error._tag === "InvalidSpec") seen.push([error.field, error.value])
-    }
-    assert.deepStrictEqual(seen.slice(0, 3), [
-      ["restart", "always"],
-      ["shutdown", -5],
-      ["kind", "robot"]
-    ])
-    assert.strictEqual((seen[3] as Array<unknown>)[0], "start")
-    assert.deepStrictEqual(yield* listed(top), [])
+    const refused = (spec: unknown) =>
+      Effect.map(Effect.flip(top.startChild(spec as typeof good)), (error) =>
+        error._tag === "InvalidSpec" ? [error.path, error.field, error.value] : error._tag
+      )
+    const target = { _tag: "effect", effect: "not an effect" }
+    assert.deepStrictEqual(yield* refused({ ...good, restart: "permanant" }), ["top/a", "restart", "permanant"])
+    assert.deepStrictEqual(yield* refused(r.child("a", { shutdown: -5 })), ["top/a", "shutdown", -5])
+    assert.deepStrictEqual(yield* refused({ ...good, kind: "robot" }), ["top/a", "kind", "robot"])
+    assert.deepStrictEqual(yield* refused({ ...good, kind: "effect", target }), ["top/a", "start", target])
+    assert.deepStrictEqual(yield* listed(top), ["other"])
+    assert.strictEqual(yield* r.incarnation("other"), 1)
   })
 )
 
@@ -175,8 +200,10 @@ it.effect("START-19 a failed startChild keeps nothing", () =>
   Effect.gen(function* () {
     const r = new Recording()
     const top = yield* r.start([])
-    const error = yield* Effect.flip(top.startChild(r.child("a", { init: new Broken({ code: 3 }) })))
+    const broken = new Broken({ code: 3 })
+    const error = yield* Effect.flip(top.startChild(r.child("a", { init: broken })))
     assert.strictEqual(error._tag === "StartFailed" && error.child, "a")
+    assert.strictEqual(error._tag === "StartFailed" && Cause.squash(error.cause), broken)
     assert.deepStrictEqual(yield* listed(top), [])
     yield* top.startChild(r.child("a"))
     assert.deepStrictEqual(yield* listed(top), ["a"])
@@ -190,6 +217,7 @@ it.effect("START-20 an init that takes too long is stopped, and releases what it
       Effect.gen(function* () {
         yield* Effect.addFinalizer(() => Effect.sync(() => r.log.push("released")))
         yield* Effect.sleep("1 second")
+        r.write("up")
         return yield* Effect.never
       })
     )
@@ -203,6 +231,8 @@ it.effect("START-20 an init that takes too long is stopped, and releases what it
     const timeout = Cause.squash(error.cause) as Supervisor.StartTimeout
     assert.deepStrictEqual([timeout._tag, timeout.path, timeout.after], ["StartTimeout", "top/slow", 100])
     assert.deepStrictEqual(r.log, ["released"])
+    yield* TestClock.adjust("10 seconds")
+    assert.deepStrictEqual(r.log, ["released"])
   }).pipe(quiet)
 )
 
@@ -211,19 +241,38 @@ it.effect("START-22 what a start gives comes back from startChild and restartChi
     class Info extends Context.Service<Info, { readonly run: number }>()("test/Info") {}
     let runs = 0
     const r = new Recording()
-    const top = yield* r.start([])
+    const top = yield* r.start([r.child("a")], { strategy: "one-for-all" })
     const spec = Supervisor.service(
       "info",
-      Layer.effect(
-        Info,
-        Effect.sync(() => ({ run: ++runs }))
-      )
+      Layer.sync(Info, () => ({ run: ++runs }))
     )
-    assert.strictEqual(Context.get(yield* top.startChild(spec), Info).run, 1)
+    const given = yield* top.startChild(spec)
+    assert.strictEqual(Context.get(given, Info).run, 1)
     yield* top.terminateChild("info")
-    const again = yield* top.restartChild("info")
-    assert.strictEqual(Context.get(again as Context.Context<Info>, Info).run, 2)
-  })
+    const again = (yield* top.restartChild("info")) as Context.Context<Info>
+    assert.strictEqual(Context.get(again, Info).run, 2)
+    // A layer that is up cannot crash: its sibling takes it along.
+    yield* r.ref("a").tell.Throw()
+    assert.strictEqual(yield* r.incarnation("a"), 2)
+    yield* Effect.flip(top.restartChild("info"))
+    assert.deepStrictEqual(yield* states(top), { a: "running", info: "running" })
+    assert.strictEqual(runs, 3)
+  }).pipe(quiet)
+)
+
+it.effect("START-22 the ref that a start gives stays good over a restart by hand and after a crash", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const top = yield* r.start([])
+    const ref = Context.get(yield* top.startChild(r.child("a")), Child)
+    assert.strictEqual(yield* ref.ask.Ping(), 1)
+    yield* top.terminateChild("a")
+    const again = Context.get((yield* top.restartChild("a")) as Context.Context<Child>, Child)
+    assert.strictEqual(again, ref)
+    assert.strictEqual(yield* again.ask.Ping(), 2)
+    yield* ref.tell.Throw()
+    assert.strictEqual(yield* ref.ask.Ping(), 3)
+  }).pipe(quiet)
 )
 
 it.effect("START-23 a name held outside the tree makes the start fail, and harms nobody", () =>

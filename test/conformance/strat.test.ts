@@ -1,7 +1,8 @@
 /** STRAT: who is restarted with whom, and in which order. */
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Supervisor } from "effect-otp"
+import { Deferred, Effect } from "effect"
+import { Actor, Supervisor } from "effect-otp"
+import { TestClock } from "effect/testing"
 import { Broken, listed, quiet, Recording, states } from "../support/recording.ts"
 
 const incarnations = (r: Recording, ids: ReadonlyArray<string>) => Effect.forEach(ids, (id) => r.incarnation(id))
@@ -112,21 +113,29 @@ it.effect("STRAT-12 a group restart asks a child that was left out again", () =>
 it.effect("STRAT-13 one-for-all: a sibling fails to start during the restart", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const b = r.child("b", { init: failingOnce(2) })
-    yield* r.start([r.child("a"), b, r.child("c")], { strategy: "one-for-all" })
+    const attempted = Effect.sync(() => r.write("b attempted"))
+    const b = r.child("b", { init: Effect.andThen(attempted, failingOnce(2)) })
+    const top = yield* r.start([r.child("a"), b, r.child("c")], { strategy: "one-for-all" })
     r.takeLog()
     yield* r.ref("a").tell.Throw()
-    // b's failed attempt leaves no line of its own: it never started.
-    assert.deepStrictEqual(yield* r.lines(8), [
+    assert.deepStrictEqual(yield* r.lines(10), [
       "a stopped",
       "c stopped",
       "b stopped",
       "a started",
+      "b attempted",
       "a stopped",
       "a started",
+      "b attempted",
       "b started",
       "c started"
     ])
+    // a crashed once; the second time it was stopped with the group.
+    assert.deepStrictEqual(yield* incarnations(r, ["a", "b", "c"]), [3, 3, 2])
+    assert.deepStrictEqual(
+      (yield* top.children).map((child) => child.restarts),
+      [1, 1, 0]
+    )
   }).pipe(quiet)
 )
 
@@ -235,6 +244,32 @@ it.effect("STRAT-21 a nested tree: giving up below restarts the group above", ()
     assert.deepStrictEqual(yield* states(top), { sub1: "running", sub2: "running", sub3: "running" })
     assert.deepStrictEqual(yield* listed(sub2), [])
     assert.strictEqual(r.ref("d").status, "stopped")
+  }).pipe(quiet)
+)
+
+it.effect("STRAT-22 the end of a replaced run that took long to let go is no news", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    let ends = 0
+    const finalizer = Effect.suspend(() => (++ends === 1 ? Deferred.await(r.gate) : Effect.void))
+    const top = yield* r.start([r.child("a", { finalizer, shutdown: "1 second" }), r.child("b")], {
+      strategy: "one-for-all",
+      intensity: { restarts: 1, within: "1 minute" }
+    })
+    yield* Actor.kill(r.ref("a"))
+    assert.deepStrictEqual(yield* r.lines(3), ["a started", "b started", "b stopped"])
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(yield* incarnations(r, ["a", "b"]), [2, 2])
+    r.takeLog()
+    yield* Deferred.succeed(r.gate, undefined)
+    assert.deepStrictEqual(yield* r.lines(1), ["a stopped"])
+    assert.deepStrictEqual(yield* incarnations(r, ["a", "b"]), [2, 2])
+    assert.deepStrictEqual(
+      (yield* top.children).map((child) => child.restarts),
+      [1, 0]
+    )
+    // Of the budget of one, one has been used.
+    assert.strictEqual(top.status, "running")
   }).pipe(quiet)
 )
 

@@ -27,7 +27,10 @@ it("only rules about single messages look at each of them", () => {
 
 it("bounded by count: full at the capacity, not before", () => {
   const admission = new Admission({ capacity: 3 })
-  assert.deepStrictEqual([0, 2, 3, 4].map((size) => admission.isFull(size, message(1))), [false, false, true, true])
+  assert.deepStrictEqual(
+    [0, 2, 3, 4].map((size) => admission.isFull(size, message(1))),
+    [false, false, true, true]
+  )
 })
 
 it("bounded by bytes: full when the next one would go beyond the bound", () => {

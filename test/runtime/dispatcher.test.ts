@@ -1,7 +1,7 @@
 /** The run queue: order, fair slices, and each invariant that its header states. Clock and scheduler are moved by hand. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import type { Dispatcher, Runnable } from "../../src/runtime/dispatcher.ts"
+import type { Dispatcher, Runnable, Urgent } from "../../src/runtime/dispatcher.ts"
 import { Busy, handDispatcher } from "../support/engine.ts"
 
 const runnable = (run: () => unknown): Runnable => ({
@@ -44,7 +44,10 @@ it.effect.prop(
         scheduler.turn()
       }
       scheduler.flush()
-      assert.deepStrictEqual(ran, Array.from({ length: pushed }, (_, n) => n))
+      assert.deepStrictEqual(
+        ran,
+        Array.from({ length: pushed }, (_, n) => n)
+      )
     })
 )
 
@@ -64,9 +67,11 @@ it("invariant 1: a slice is scheduled once, and again only for what is left over
 it("invariant 1: work that throws does not take the rest with it", () => {
   const { dispatcher, scheduler } = handDispatcher()
   const log: Array<string> = []
-  dispatcher.push(runnable(() => {
-    throw new Error("thrown")
-  }))
+  dispatcher.push(
+    runnable(() => {
+      throw new Error("thrown")
+    })
+  )
   named(dispatcher, log)("after")
   assert.throws(() => scheduler.turn(), "thrown")
   scheduler.flush()
@@ -76,11 +81,13 @@ it("invariant 1: work that throws does not take the rest with it", () => {
 it("invariant 2: slices never nest, also when work in a slice asks for one at once", () => {
   const { dispatcher, scheduler } = handDispatcher()
   const log: Array<string> = []
-  dispatcher.push(runnable(() => {
-    log.push("begin")
-    dispatcher.resume(runnable(() => log.push("resumed")))
-    log.push("end")
-  }))
+  dispatcher.push(
+    runnable(() => {
+      log.push("begin")
+      dispatcher.resume(runnable(() => log.push("resumed")))
+      log.push("end")
+    })
+  )
   scheduler.turn()
   assert.deepStrictEqual(log, ["begin", "end", "resumed"])
 })
@@ -194,27 +201,34 @@ it("two floods take turns", () => {
   assert.isBelow(largestLead, 64)
 })
 
-it("an urgent one goes next, but every other turn still belongs to the queue", () => {
+it("an urgent one goes ahead of its place, but every other turn still belongs to the queue", () => {
   const { dispatcher, scheduler } = handDispatcher()
   const log: Array<string> = []
-  const urgent = runnable(() => {
-    log.push("urgent")
-    if (log.length < 8) dispatcher.urge(urgent)
-  })
+  const urgent: Urgent = {
+    run: () => log.push("its turn"),
+    runAhead: () => {
+      log.push("ahead")
+      if (log.length < 8) dispatcher.urge(urgent)
+      return 1
+    }
+  }
   for (const name of ["a", "b", "c", "d"]) named(dispatcher, log)(name)
+  dispatcher.push(urgent)
   dispatcher.urge(urgent)
   scheduler.turn()
-  assert.deepStrictEqual(log, ["urgent", "a", "urgent", "b", "urgent", "c", "urgent", "d"])
+  assert.deepStrictEqual(log, ["ahead", "a", "ahead", "b", "ahead", "c", "ahead", "d", "ahead", "its turn"])
 })
 
 it("messages handled inside other turns are charged to the slice", () => {
   const { dispatcher, scheduler } = handDispatcher({ sliceMessages: 100 })
   let turns = 0
   for (let i = 0; i < 10; i++) {
-    dispatcher.push(runnable(() => {
-      turns++
-      dispatcher.inlined += 49
-    }))
+    dispatcher.push(
+      runnable(() => {
+        turns++
+        dispatcher.inlined += 49
+      })
+    )
   }
   scheduler.turn()
   assert.strictEqual(turns, 2)

@@ -13,18 +13,21 @@ const fill = (lanes: Lanes, priorities: ReadonlyArray<number>) =>
     return { item, priority }
   })
 
-it.effect.prop("taken from the highest: by priority, in order of arrival within one", { priorities }, ({ priorities }) =>
-  Effect.sync(() => {
-    const lanes = new Lanes()
-    const sent = fill(lanes, priorities)
-    assert.strictEqual(lanes.size, sent.length)
-    const expected = sent.toSorted((x, y) => y.priority - x.priority)
-    for (const { item, priority } of expected) {
-      assert.strictEqual(lanes.highest(), priority)
-      assert.deepStrictEqual(lanes.shift(priority), [item, `payload ${item}`])
-    }
-    assert.strictEqual(lanes.size, 0)
-  })
+it.effect.prop(
+  "taken from the highest: by priority, in order of arrival within one",
+  { priorities },
+  ({ priorities }) =>
+    Effect.sync(() => {
+      const lanes = new Lanes()
+      const sent = fill(lanes, priorities)
+      assert.strictEqual(lanes.size, sent.length)
+      const expected = sent.toSorted((x, y) => y.priority - x.priority)
+      for (const { item, priority } of expected) {
+        assert.strictEqual(lanes.highest(), priority)
+        assert.deepStrictEqual(lanes.shift(priority), [item, `payload ${item}`])
+      }
+      assert.strictEqual(lanes.size, 0)
+    })
 )
 
 it.effect.prop("taken from the lowest: the least urgent, the oldest of them first", { priorities }, ({ priorities }) =>
@@ -46,7 +49,10 @@ it("arrivals between two takings keep their place, also in a lane that has hande
     if (n % 3 > 0) taken.push(lanes.shift(200)[0])
   }
   while (lanes.size > 0) taken.push(lanes.shift(lanes.highest())[0])
-  assert.deepStrictEqual(taken, Array.from({ length: 5_000 }, (_, n) => n))
+  assert.deepStrictEqual(
+    taken,
+    Array.from({ length: 5_000 }, (_, n) => n)
+  )
 })
 
 it("a lane handed out to its end takes new messages again", () => {

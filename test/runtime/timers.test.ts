@@ -25,7 +25,10 @@ const makeTimers = Effect.gen(function* () {
       const entry = { millis: Duration.toMillis(duration) }
       sleeps.armed.add(entry)
       sleeps.all.push(entry.millis)
-      return Effect.ensuring(clock.sleep(duration), Effect.sync(() => sleeps.armed.delete(entry)))
+      return Effect.ensuring(
+        clock.sleep(duration),
+        Effect.sync(() => sleeps.armed.delete(entry))
+      )
     })
   const watched: Clock.Clock = Object.assign(Object.create(clock), { sleep })
   const timers = new Timers(watched, Effect.runForkWith(Context.add(context, Clock.Clock, watched)))
@@ -37,8 +40,8 @@ const heapOf = (timers: Timers): ReadonlyArray<TimerNode> => Reflect.get(timers,
 /** Invariant 1, looked at from outside. */
 const assertHeap = (timers: Timers): void => {
   const heap = heapOf(timers)
-  const misplaced = heap.filter((node, index) =>
-    node.index !== index || (index > 0 && heap[(index - 1) >> 2]!.due > node.due)
+  const misplaced = heap.filter(
+    (node, index) => node.index !== index || (index > 0 && heap[(index - 1) >> 2]!.due > node.due)
   )
   assert.deepStrictEqual(misplaced, [])
 }
@@ -77,7 +80,10 @@ it.effect.prop(
         } else if (operation._tag === "adjust") {
           yield* TestClock.adjust(operation.millis)
           const now = timers.now()
-          const over = model.filter(({ due }) => due <= now).map(({ due }) => due).toSorted((x, y) => x - y)
+          const over = model
+            .filter(({ due }) => due <= now)
+            .map(({ due }) => due)
+            .toSorted((x, y) => x - y)
           model = model.filter(({ due }) => due > now)
           assert.deepStrictEqual(expired.splice(0), over)
         }

@@ -104,7 +104,9 @@ export const settle = Effect.repeat(Effect.yieldNow, { times: 20 })
 /** What a slot runs: handlers by name. */
 export const program = (
   handlers: Readonly<Record<string, CompiledHandler>>,
-  init: (handlers: ReadonlyArray<CompiledHandler>) => Effect.Effect<ReadonlyArray<CompiledHandler>, unknown> = Exit.succeed
+  init: (
+    handlers: ReadonlyArray<CompiledHandler>
+  ) => Effect.Effect<ReadonlyArray<CompiledHandler>, unknown> = Exit.succeed
 ): Program => ({
   name: "test",
   tags: Object.keys(handlers),
