@@ -28,6 +28,8 @@ export class Ask extends Request implements TimerNode, Outgoing {
   private readonly inherited: number
   /** How long that was, in milliseconds, from the moment the clock started. */
   private waited = 0
+  /** Leaves the line of those that wait for room. */
+  leaveLine: (() => void) | undefined = undefined
   private asker: Incarnation | undefined = undefined
   private resume: ((effect: Effect.Effect<unknown, unknown>) => void) | undefined = undefined
 
@@ -93,6 +95,7 @@ export class Ask extends Request implements TimerNode, Outgoing {
   }
 
   protected settled(): void {
+    if (this.leaveLine !== undefined) this.leaveLine()
     if (this.asker !== undefined) this.asker.waitsNoMore(this)
     if (this.index >= 0) this.slot.system.timers.remove(this)
     if (this.resume !== undefined) this.slot.system.dispatcher.push(this)

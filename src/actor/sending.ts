@@ -231,11 +231,14 @@ const deliver = (ask: Ask, self: AskDescription): void => {
 const waitForRoom = (ask: Ask, slot: Slot, limit: number | undefined): void => {
   const { timers } = slot.system
   const waitedFrom = timers.now()
-  const timer = new Timer(() => {
-    stopWaiting()
+  const timer = new Timer(() =>
     ask.undelivered({ _tag: "MailboxFull", capacity: slot.capacity, waited: timers.now() - waitedFrom })
-  })
+  )
   const stopWaiting = slot.waitForRoom({ item: ask, payload: undefined, settled: () => timers.remove(timer) })
+  ask.leaveLine = () => {
+    stopWaiting()
+    timers.remove(timer)
+  }
   if (limit !== undefined) timers.add(timer, limit)
 }
 

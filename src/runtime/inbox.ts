@@ -118,10 +118,15 @@ export abstract class Inbox extends Mailbox implements Urgent {
   /** Takes everything that is queued or waits for room, in order. */
   protected loseAll(reason: DeadLetterReason): void {
     this.admission?.emptied()
+    const kept: Array<Task> = []
     for (let item = this.next(); item !== undefined; item = this.next()) {
-      this.lose(item, this.payload(), reason)
+      const payload = this.payload()
+      // A restart gives up messages, not the actor's own work: its watches outlive incarnations.
+      if (item instanceof Task && reason._tag === "Restarted") kept.push(item)
+      else this.lose(item, payload, reason)
     }
     this.rewind()
+    for (const task of kept) this.insert(task, undefined, DEFAULT_PRIORITY)
     const waiters = this.admission?.waiters
     if (waiters === undefined || waiters.size === 0) return
     const waiting = [...waiters]
@@ -182,11 +187,21 @@ export abstract class Inbox extends Mailbox implements Urgent {
     return this.accept(item, payload, admission.priority(item, message))
   }
 
+  /** Gives up the oldest message; the actor's own work goes behind what is left instead. */
   private dropOldest(admission: Admission): void {
-    const item = this.nextToDrop()!
-    const payload = this.payload()
-    if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
-    this.dropped(item, payload, "drop-oldest")
+    const kept: Array<Task> = []
+    let item = this.nextToDrop()
+    let payload = this.payload()
+    while (item instanceof Task) {
+      kept.push(item)
+      item = this.nextToDrop()
+      payload = this.payload()
+    }
+    if (item !== undefined) {
+      if (admission.countsBytes) admission.taken(this.describe(item, payload))
+      this.dropped(item, payload, "drop-oldest")
+    }
+    for (const task of kept) this.insert(task, undefined, DEFAULT_PRIORITY)
   }
 
   private accept(item: Item, payload: unknown, priority: number): Verdict {

@@ -32,3 +32,5 @@ export const StopRequested = 2
 export const ContinueRequested = 4
 /** @internal */
 export const DrainRequested = 8
+/** What has to be done before the next message, and before being idle. @internal */
+export const Orders = KillRequested | StopRequested | ContinueRequested

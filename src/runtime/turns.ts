@@ -218,7 +218,7 @@ export abstract class Turns extends Inbox implements Receiver {
   /** The turn is over: next in line again, or idle. */
   protected endTurn(): void {
     if (this.state !== State.Running) return
-    if (!this.isEmpty || (this.control & State.ContinueRequested) !== 0) {
+    if (!this.isEmpty || (this.control & State.Orders) !== 0) {
       this.rebase()
       this.state = State.Queued
       if (this.size >= LONG) this.system.dispatcher.urge(this)

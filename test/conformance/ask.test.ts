@@ -192,6 +192,7 @@ const fullEcho = (busy: Duration.Input) =>
       Quit: () => 0
     })
     const echo = yield* Actor.spawn(Echo.behavior(Effect.succeed(handlers), { mailbox: { capacity: 1 } }))
+    yield* Effect.addFinalizer(() => Actor.kill(echo))
     yield* echo.tell.Slow({ n: 0 })
     yield* Effect.yieldNow
     yield* echo.tell.Slow({ n: 0 })

@@ -344,3 +344,36 @@ it.effect("one entry in the run queue, also for an actor with a long queue that 
     assert.strictEqual(order.length, 20 + 60_000)
   })
 )
+
+it.effect("drop-oldest never gives up work of the actor's own", () =>
+  Effect.gen(function* () {
+    const box = yield* makeBox({ capacity: 2, overflow: "drop-oldest" })
+    yield* box.hold
+    box.slot.post(() => void box.handled.push("notice"))
+    for (let n = 0; n < 5; n++) box.slot.offer(PUT, n)
+    yield* box.open
+    assert.include(box.handled, "notice")
+    assert.strictEqual(box.handled.at(-1) === 4 || box.handled.at(-2) === 4, true)
+    assert.notInclude(
+      box.dropped().map((event) => event.tag),
+      ""
+    )
+  })
+)
+
+it.effect("a discarded queue keeps the actor's own work", () =>
+  Effect.gen(function* () {
+    const box = yield* makeBox({ onRestart: "discard" })
+    box.owner.restarts = true
+    yield* box.hold
+    box.slot.offer(CRASH, "crash")
+    box.slot.offer(PUT, 1)
+    box.slot.post(() => void box.handled.push("notice"))
+    yield* box.open
+    assert.deepStrictEqual(box.handled, ["hold", "crash", "notice"])
+    assert.deepStrictEqual(
+      box.letters().map((letter) => letter.payload),
+      [1]
+    )
+  })
+)
