@@ -91,7 +91,7 @@ export interface Class<Self, Id extends string, P extends Protocol> extends Cont
    */
   behavior<H extends Handlers<P>, EX = never, RX = never, Args = void>(
     init: Effect.Effect<H, EX, RX> | ((args: Args) => Effect.Effect<H, EX, RX>),
-    options?: Options
+    options?: Options<keyof P & string>
   ): Behavior<Self, Args, EX | Crash<P, H>, Services<H, RX>>
 }
 

@@ -14,10 +14,13 @@ import type { ActorContext } from "../runtime/incarnation.ts"
 import type { CompiledHandler, Program } from "../runtime/turns.ts"
 import type { Key } from "./ActorRef.ts"
 import { compileHandler } from "./handlers.ts"
+import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
 
 export type {
+  /** When an actor ends because nobody needs it. @since 0.1.0 */
+  Idle,
   /** How an actor's mailbox behaves. @since 0.1.0 */
   MailboxOptions
 }
@@ -51,9 +54,11 @@ export interface Any extends Behavior<unknown, never, unknown, unknown> {}
  * @category models
  * @since 0.1.0
  */
-export interface Options {
+export interface Options<Tag extends string = string> {
   /** How its mailbox behaves. Default: unbounded. */
   readonly mailbox?: MailboxOptions
+  /** When it ends, normally, because nobody has needed it. Default: never. */
+  readonly idle?: Idle<Tag>
 }
 
 /**
@@ -166,10 +171,14 @@ export class BehaviorImpl extends Pipeable.Class {
 
   private programOf(effect: Effect.Effect<object, unknown>): Program {
     const { compiled } = this
+    const { idle } = this.options
+    const compile = Exit.isExit(effect) ? effect : Effect.flatMap(effect, (handlers) => this.compiledExit(handlers))
+    const init = compile as Program["init"]
+    const watched = Effect.flatMap(init, (handlers) => passivate(compiled.tags, handlers, idle!))
     return {
       name: this.name,
       tags: compiled.tags,
-      init: Exit.isExit(effect) ? (effect as never) : Effect.flatMap(effect, (handlers) => this.compiledExit(handlers)),
+      init: idle === undefined ? init : (watched as Program["init"]),
       declares: (tag, error) => compiled.declares(tag, error)
     }
   }

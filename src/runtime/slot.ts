@@ -113,6 +113,10 @@ export class Slot extends Turns {
     return this.state === State.Down || this.state === State.Ended
   }
 
+  get isIdle(): boolean {
+    return this.state === State.Idle
+  }
+
   get isUp(): boolean {
     return this.state >= State.Starting && this.state <= State.Failing
   }
