@@ -32,7 +32,9 @@ class StreamRequest extends Envelope {
     const stream = to.handlers[this.tag]!(this.payload) as Stream.Stream<unknown, unknown>
     const { queue, slot } = this
     const incarnation = slot.incarnation!
-    const unlisten = incarnation.onEnd((exit) => this.finish({ _tag: "NotRunning", exit }))
+    const unlisten = incarnation.onEnd((exit, restarts) =>
+      this.finish(restarts ? { _tag: "Restarting" } : { _tag: "NotRunning", exit })
+    )
     const pumping = Effect.onExit(
       Stream.runForEach(stream, (value) => Queue.offer(queue, value)),
       (exit) =>

@@ -80,6 +80,9 @@ export interface Outgoing {
   giveUp(): void
 }
 
+/** Told how an incarnation ends, and whether its owner means to start another. */
+type EndListener = (reason: ExitReason.ExitReason, restarts: boolean) => void
+
 type Hook = (reason: ExitReason.ExitReason) => Effect.Effect<unknown, unknown>
 
 /** What running an effect takes. */
@@ -92,7 +95,7 @@ interface Running {
 /** What few incarnations have. */
 interface Rare {
   readonly asking: Set<Outgoing>
-  readonly endListeners: Set<(reason: ExitReason.ExitReason) => void>
+  readonly endListeners: Set<EndListener>
   readonly restartHooks: Array<Hook>
   readonly stopHooks: Array<Hook>
 }
@@ -158,18 +161,18 @@ export class Incarnation {
   }
 
   /** Calls back when it ends, before anything is released. Returns how to stop listening. */
-  onEnd(listener: (reason: ExitReason.ExitReason) => void): () => void {
+  onEnd(listener: EndListener): () => void {
     const { endListeners } = this.rare
     endListeners.add(listener)
     return () => endListeners.delete(listener)
   }
 
-  announceEnd(reason: ExitReason.ExitReason): void {
+  announceEnd(reason: ExitReason.ExitReason, restarts: boolean): void {
     const listeners = this.rareOrNone?.endListeners
     if (listeners === undefined || listeners.size === 0) return
     const told = [...listeners]
     listeners.clear()
-    for (const listener of told) listener(reason)
+    for (const listener of told) listener(reason, restarts)
   }
 
   onRestart(hook: Hook): void {

@@ -27,6 +27,8 @@ import { type CompiledHandler, NO_HANDLERS, type Program, Turns } from "./turns.
 export interface Owner {
   /** The first word after a failure. `restart` and `stop` end the incarnation, which `onEnded` is told. */
   onFailure(slot: Slot, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop"
+  /** Whether a killed incarnation is followed by another; not, where this is left out. */
+  restartsAfterKill?(slot: Slot): boolean
   /** An incarnation has ended. The owner answers with `start` or `finish`, now or later. */
   onEnded(slot: Slot, reason: ExitReason.ExitReason): void
 }
@@ -207,7 +209,7 @@ export class Slot extends Turns {
     // Code cannot be stopped while it is on the stack; it ends right after.
     if (this.state === State.Running) this.control |= State.KillRequested
     else if (this.state === State.Stopping) this.abandon()
-    else this.endIncarnation(ExitReason.Killed, true)
+    else this.killRequested()
   }
 
   /** Whether nothing of a killed incarnation is held any more. */
@@ -219,6 +221,10 @@ export class Slot extends Turns {
   whenReleased(callback: () => void): void {
     if (this.isReleased) callback()
     else this.rare.releaseCallbacks.push(callback)
+  }
+
+  protected killRequested(): void {
+    this.endIncarnation(ExitReason.Killed, this.owner.restartsAfterKill?.(this) === true)
   }
 
   protected stopRequested(): void {
@@ -257,7 +263,7 @@ export class Slot extends Turns {
     this.incarnation = undefined
     this.handlers = NO_HANDLERS
     this.continuations = undefined
-    incarnation.announceEnd(reason)
+    incarnation.announceEnd(reason, restarts)
     const killed = reason._tag === "Killed"
     if (killed) incarnation.fiber?.interruptUnsafe()
     const releasing = incarnation.end(reason, restarts)

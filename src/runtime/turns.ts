@@ -15,7 +15,6 @@ import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
 import * as State from "./state.ts"
-import type * as ExitReason from "./ExitReason.ts"
 
 /** A handler as the engine calls it. @internal */
 export type CompiledHandler = (payload: unknown) => unknown
@@ -61,9 +60,9 @@ export abstract class Turns extends Inbox implements Receiver {
 
   abstract readonly program: Program
   protected abstract failed(cause: Cause.Cause<unknown>): void
+  protected abstract killRequested(): void
   protected abstract stopRequested(): void
   protected abstract drained(): void
-  protected abstract endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void
   abstract kill(): void
 
   /** Its entry in the run queue has come up. */
@@ -234,7 +233,7 @@ export abstract class Turns extends Inbox implements Receiver {
   /** Does what it was told to do before its next message. `false`: the turn is over. */
   protected obey(): boolean {
     if ((this.control & State.KillRequested) !== 0) {
-      this.endIncarnation(KILLED, true)
+      this.killRequested()
       return false
     }
     if ((this.control & State.StopRequested) !== 0) {
@@ -251,8 +250,6 @@ export abstract class Turns extends Inbox implements Receiver {
     return this.handle(new Task(next), undefined) && this.state === State.Running
   }
 }
-
-const KILLED: ExitReason.ExitReason = { _tag: "Killed" }
 
 const isGenerator = (value: object): value is Generator<Effect.Effect<unknown, unknown>, unknown, never> =>
   Symbol.iterator in value && "next" in value && typeof value.next === "function" && !Effect.isEffect(value)

@@ -9,6 +9,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 
@@ -76,14 +77,16 @@ export const exponential = (options: {
   readonly jitter?: number
   readonly resetAfter?: Duration.Input
 }): Backoff<unknown> => {
-  const min = Duration.toMillis(options.min)
-  const max = Duration.toMillis(options.max)
+  const min = millisOf(options.min)
+  const max = millisOf(options.max)
   const factor = options.factor ?? 2
   const jitter = options.jitter ?? 0
   if (!(min >= 0)) throw new InvalidBackoff({ field: "min", value: options.min })
   if (!(max >= min)) throw new InvalidBackoff({ field: "max", value: options.max })
   if (!(factor >= 1)) throw new InvalidBackoff({ field: "factor", value: factor })
-  if (!(jitter >= 0)) throw new InvalidBackoff({ field: "jitter", value: jitter })
+  if (!(jitter >= 0 && jitter < Infinity)) throw new InvalidBackoff({ field: "jitter", value: jitter })
+  const resetAfter = options.resetAfter === undefined ? (min + max) / 2 : millisOf(options.resetAfter)
+  if (!(resetAfter >= 0)) throw new InvalidBackoff({ field: "resetAfter", value: options.resetAfter })
   const schedule = Schedule.fromStep(
     Effect.sync(() => {
       let next = min
@@ -95,8 +98,14 @@ export const exponential = (options: {
       }
     })
   )
-  return make(schedule, { resetAfter: options.resetAfter ?? (min + max) / 2 })
+  return make(schedule, { resetAfter })
 }
+
+/** Milliseconds, or NaN for what is no duration. */
+const millisOf = (input: Duration.Input): number =>
+  typeof input === "number"
+    ? input
+    : Option.match(Duration.fromInput(input), { onNone: () => NaN, onSome: Duration.toMillis })
 
 /** @internal */
 export const isBackoff = (u: unknown): u is Backoff<never> => typeof u === "object" && u !== null && TypeId in u

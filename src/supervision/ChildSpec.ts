@@ -170,11 +170,11 @@ const build = (
     when: options.when as Effect.Effect<boolean> | undefined
   }) as unknown as SpecImpl
 
-/** Limits that are no durations stay visible, as NaN, for `validate` to refuse. */
+/** Limits that are no durations stay as they are, for `validate` to refuse. */
 const toMillis = (input: Duration.Input): number => {
   if (typeof input === "number") return input
   const parsed = Duration.fromInput(input)
-  return parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
+  return parsed._tag === "Some" ? Duration.toMillis(parsed.value) : (input as never)
 }
 
 /** @internal */

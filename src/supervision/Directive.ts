@@ -61,7 +61,7 @@ export const decide = (onFailure: AnyOnFailure | undefined, cause: Cause.Cause<u
   if (onFailure === undefined) return "restart"
   if (typeof onFailure === "function") return onFailure(cause as never)
   const failure = cause.reasons.find(Cause.isFailReason)
-  if (failure !== undefined && isTagged(failure.error)) {
+  if (failure !== undefined && isTagged(failure.error) && Object.hasOwn(onFailure, failure.error._tag)) {
     const chosen = onFailure[failure.error._tag]
     if (chosen !== undefined) return typeof chosen === "function" ? chosen(failure.error as never) : chosen
   }

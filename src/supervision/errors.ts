@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
+import { format } from "effect/Formatter"
 import * as Schema from "effect/Schema"
 
 const causeLine = (cause: Cause.Cause<unknown>): string => {
@@ -24,7 +25,7 @@ export class InvalidSpec extends Schema.TaggedError<InvalidSpec>()("InvalidSpec"
   problem: Schema.String
 }) {
   override get message(): string {
-    return `${this.path}: ${this.field} ${this.problem}, got ${JSON.stringify(this.value) ?? String(this.value)}`
+    return `${this.path}: ${this.field} ${this.problem}, got ${format(this.value)}`
   }
 }
 

@@ -181,6 +181,11 @@ export class SupervisorNode implements Owner {
     return directive === "restart" && child.spec.restart !== "temporary" ? "restart" : "stop"
   }
 
+  restartsAfterKill(slot: Slot): boolean {
+    const child = this.bySlot.get(slot)
+    return child !== undefined && !child.asked && child.spec.restart !== "temporary"
+  }
+
   private directive(child: Child, cause: Cause.Cause<unknown>): Directive.Directive {
     try {
       return Directive.decide(child.spec.onFailure, cause)

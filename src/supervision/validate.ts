@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { isBehavior } from "../actor/Behavior.ts"
 import type { SpecImpl } from "./ChildSpec.ts"
 import { InvalidSpec } from "./errors.ts"
 
@@ -44,9 +45,10 @@ const ownProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
 
 const startable = (spec: SpecImpl): boolean => {
   const target = spec.target
-  switch (target?._tag) {
+  if (target?._tag !== spec.kind) return false
+  switch (target._tag) {
     case "actor":
-      return typeof target.behavior === "object"
+      return isBehavior(target.behavior)
     case "effect":
       return Effect.isEffect(target.effect)
     case "service":

@@ -92,6 +92,20 @@ it("invariant 2: slices never nest, also when work in a slice asks for one at on
   assert.deepStrictEqual(log, ["begin", "end", "resumed"])
 })
 
+it("invariant 2: a scheduled slice that comes up inside another one does nothing", () => {
+  const { dispatcher, scheduler } = handDispatcher()
+  const log: Array<string> = []
+  dispatcher.push(
+    runnable(() => {
+      log.push("begin")
+      scheduler.turn()
+      log.push("end")
+    })
+  )
+  dispatcher.resume(runnable(() => log.push("next")))
+  assert.deepStrictEqual(log, ["begin", "end", "next"])
+})
+
 it("a resume from a plain callback drains the queue right away", () => {
   const { dispatcher, scheduler } = handDispatcher()
   const log: Array<string> = []

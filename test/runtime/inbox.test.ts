@@ -352,8 +352,7 @@ it.effect("drop-oldest never gives up work of the actor's own", () =>
     box.slot.post(() => void box.handled.push("notice"))
     for (let n = 0; n < 5; n++) box.slot.offer(PUT, n)
     yield* box.open
-    assert.include(box.handled, "notice")
-    assert.strictEqual(box.handled.at(-1) === 4 || box.handled.at(-2) === 4, true)
+    assert.includeMembers(box.handled, ["notice", 4])
     assert.notInclude(
       box.dropped().map((event) => event.tag),
       ""

@@ -41,7 +41,7 @@ it.effect("invariant 1: plain handlers need neither scope nor context; the first
 it.effect("invariant 1: nothing made, nothing to release", () =>
   Effect.gen(function* () {
     const incarnation = yield* makeIncarnation
-    incarnation.announceEnd(ExitReason.Normal)
+    incarnation.announceEnd(ExitReason.Normal, false)
     assert.strictEqual(incarnation.end(ExitReason.Normal, false), undefined)
     assert.deepStrictEqual(made(incarnation), { scope: false, running: false, rare: false })
   })
@@ -204,12 +204,12 @@ it.effect("end listeners hear of the end once, before anything is released, unle
       incarnation.scope,
       Effect.sync(() => log.push("released"))
     )
-    incarnation.onEnd((reason) => log.push(`heard ${reason._tag}`))
+    incarnation.onEnd((reason, restarts) => log.push(`heard ${reason._tag} ${restarts}`))
     incarnation.onEnd(() => log.push("left"))()
-    incarnation.announceEnd(ExitReason.Normal)
-    incarnation.announceEnd(ExitReason.Normal)
+    incarnation.announceEnd(ExitReason.Normal, false)
+    incarnation.announceEnd(ExitReason.Normal, false)
     yield* end(incarnation, ExitReason.Normal)
-    assert.deepStrictEqual(log, ["heard Normal", "released"])
+    assert.deepStrictEqual(log, ["heard Normal false", "released"])
   })
 )
 

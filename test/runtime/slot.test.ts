@@ -184,6 +184,8 @@ it.effect("invariant 4: once ended, nothing is queued, nobody waits, every watch
       system.letters.recent().map((letter) => letter.payload),
       ["left over", "waiting"]
     )
+    slot.post(() => told.push("work of an ended actor"))
+    assert.strictEqual(slot.size, 0)
     slot.watch((reason) => told.push(`late ${reason._tag}`))
     slot.finish(ExitReason.Normal)
     assert.deepStrictEqual(told.slice(2), ["late Killed"])
