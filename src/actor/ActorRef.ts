@@ -399,9 +399,9 @@ export const tellUnknown = <A>(
 ): Effect.Effect<void, UnknownMessage | Schema.SchemaError> =>
   Effect.suspend((): Effect.Effect<void, UnknownMessage | Schema.SchemaError> => {
     const impl = ref as unknown as RefImpl
-    const tag = impl["~compiled"].tags.indexOf(message._tag as string)
+    const tag = impl["~compiled"].tags.indexOf(message?._tag as string)
     if (tag < 0) {
-      return Effect.fail(new UnknownMessage({ actor: ref.path, tag: message._tag, known: impl["~compiled"].tags }))
+      return Effect.fail(new UnknownMessage({ actor: ref.path, tag: message?._tag, known: impl["~compiled"].tags }))
     }
     const schema = payloadSchema(impl["~compiled"].protocol[message._tag as string]!) as Schema.Codec<unknown, unknown>
     return Effect.flatMap(Schema.decodeUnknownEffect(schema)(message.payload), (payload) =>

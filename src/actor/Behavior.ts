@@ -185,7 +185,7 @@ export class BehaviorImpl extends Pipeable.Class {
 
   private compiledExit(handlers: object): Exit.Exit<ReadonlyArray<CompiledHandler>, unknown> {
     if (Array.isArray(handlers)) return Exit.succeed(handlers)
-    const table = handlers as Record<string, CompiledHandler>
+    const table = (handlers ?? {}) as Record<string, CompiledHandler>
     const missing = this.compiled.tags.filter((tag) => typeof table[tag] !== "function")
     if (missing.length > 0) return Exit.die(new MissingHandler({ actor: this.name, missing }))
     return Exit.succeed(this.compiled.tags.map((tag) => compileHandler(table[tag]!)))

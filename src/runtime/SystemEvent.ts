@@ -34,6 +34,7 @@ export type SystemEvent =
       readonly _tag: "GaveUp"
       readonly path: string
       readonly child: string
+      readonly limit: "intensity" | "backoff"
       readonly restarts: number
       readonly within: number
       readonly reason: ExitReason

@@ -306,6 +306,7 @@ export class Slot extends Turns {
   private ended(reason: ExitReason.ExitReason): void {
     this.state = State.Down
     this.lastEnd = reason
+    if (reason._tag === "Normal" && (this.control & State.DrainRequested) !== 0) this.drainEnded()
     const started = this.started
     const downCallbacks = this.rareOrNone?.downCallbacks
     if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = []
@@ -313,6 +314,12 @@ export class Slot extends Turns {
     if (started === undefined) this.owner.onEnded(this, reason)
     else started(reason._tag === "Failed" ? Exit.failCause(reason.cause) : Exit.interrupt())
     if (downCallbacks !== undefined) for (const callback of downCallbacks) callback(reason)
+  }
+
+  /** What comes from here on is for the next incarnation; if there is none, `finish` gives it up. */
+  private drainEnded(): void {
+    this.control = 0
+    this.openDoor()
   }
 
   /** Calls back when the present incarnation has ended, whatever comes after it; at once when there is none. */

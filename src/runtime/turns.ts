@@ -7,7 +7,7 @@
  *    need none.
  * 3. Control goes before messages: kill, stop, then what was to be continued.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { type Receiver, type Request, Task } from "./envelope.ts"
@@ -207,7 +207,8 @@ export abstract class Turns extends Inbox implements Receiver {
   private fail(cause: Cause.Cause<unknown>, item: Item, payload: unknown): void {
     this.state = State.Failing
     if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
-    if (this.system.observed) {
+    const asked = (this.control & State.StopRequested) !== 0 && Cause.hasInterruptsOnly(cause)
+    if (this.system.observed && !asked) {
       const { tag } = this.describe(item, payload)
       this.system.emit({ _tag: "ActorFailed", path: this.path, cause, message: tag === "" ? undefined : tag })
     }

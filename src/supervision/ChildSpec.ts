@@ -6,9 +6,9 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as LogLevel from "effect/LogLevel"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import { type Behavior, implOf, isBehavior } from "../actor/Behavior.ts"
-import { type Backoff, isBackoff, make as makeBackoff } from "./Backoff.ts"
+import { type Backoff, make as makeBackoff } from "./Backoff.ts"
 import type { AnyOnFailure, OnFailure } from "./Directive.ts"
 import { defaultIntensity, type Intensity } from "./Intensity.ts"
 import type { Restart } from "./Restart.ts"
@@ -164,9 +164,9 @@ const build = (
     backoff:
       options.backoff === undefined
         ? undefined
-        : isBackoff(options.backoff)
-          ? (options.backoff as unknown as Backoff<unknown>)
-          : (makeBackoff(options.backoff) as Backoff<unknown>),
+        : Schedule.isSchedule(options.backoff)
+          ? (makeBackoff(options.backoff) as Backoff<unknown>)
+          : (options.backoff as unknown as Backoff<unknown>),
     when: options.when as Effect.Effect<boolean> | undefined
   }) as unknown as SpecImpl
 

@@ -69,5 +69,16 @@ export const decide = (onFailure: AnyOnFailure | undefined, cause: Cause.Cause<u
   return typeof chosen === "function" ? chosen(Cause.squash(cause) as never) : chosen
 }
 
+const DIRECTIVES: ReadonlyArray<unknown> = ["restart", "resume", "stop", "escalate"]
+
+/** @internal */
+export const isDirective = (u: unknown): u is Directive => DIRECTIVES.includes(u)
+
+/** Untyped code can decide anything: what is no directive is refused. @internal */
+export const ensure = (decided: Directive): Directive => {
+  if (isDirective(decided)) return decided
+  throw new TypeError(`${String(decided)} is no directive; return one of ${DIRECTIVES.join(", ")}`)
+}
+
 const isTagged = (error: unknown): error is { readonly _tag: string } =>
   typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"

@@ -162,8 +162,9 @@ export class RefImpl implements SupervisorRef<unknown> {
   terminateChild(id: string) {
     return this.withChild(id, (child) =>
       Effect.map(this.node.stop(child) ?? Effect.void, () => {
-        if (child.spec.restart === "temporary") this.node.forget(child, ExitReason.Shutdown())
-        else this.node.finish(child, ExitReason.Shutdown())
+        const reason = child.slot.lastEnd ?? ExitReason.Shutdown()
+        if (child.spec.restart === "temporary") this.node.forget(child, reason)
+        else this.node.finish(child, reason)
       })
     )
   }

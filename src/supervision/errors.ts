@@ -61,8 +61,8 @@ export class StartFailed<E> extends Data.TaggedError("StartFailed")<{
 }
 
 /**
- * More restarts than the intensity allows (`restarts` within `within` milliseconds): the supervisor has stopped its
- * children and given up. `cause` is the last failure of `child`.
+ * No restart is left: the supervisor has stopped its children and given up. `limit` says what ran out, the intensity
+ * (`restarts` within `within` milliseconds) or the schedule of the child's `backoff`. `cause` is the last failure of `child`.
  *
  * @category errors
  * @since 0.1.0
@@ -70,15 +70,18 @@ export class StartFailed<E> extends Data.TaggedError("StartFailed")<{
 export class RestartIntensityExceeded<E> extends Data.TaggedError("RestartIntensityExceeded")<{
   readonly path: string
   readonly child: string
+  readonly limit: "intensity" | "backoff"
   readonly restarts: number
   readonly within: number
   readonly cause: Cause.Cause<E>
 }> {
   override get message(): string {
-    const { child, path, restarts, within } = this
-    return `${path} gave up: child ${child} needed more than ${restarts} restarts within ${within} ms, the last after ${causeLine(
-      this.cause
-    )}`
+    const { child, limit, path, restarts, within } = this
+    const why =
+      limit === "backoff"
+        ? `the backoff of child ${child} has ended`
+        : `child ${child} needed more than ${restarts} restarts within ${within} ms`
+    return `${path} gave up: ${why}, the last after ${causeLine(this.cause)}`
   }
 }
 

@@ -108,9 +108,17 @@ export class SupervisorNode implements Owner {
 
   /** Ends the places of a child, and of everything below it, for good. */
   finish(child: Child, reason: ExitReason.ExitReason): void {
+    if (!child.slot.isDown) return this.killThenFinish(child)
     child.state = "stopped"
     this.nodes.get(child)?.finishChildren(reason)
     child.slot.finish(reason)
+  }
+
+  /** A supervisor that is killed in the middle of its own stop leaves children that still run. */
+  private killThenFinish(child: Child): void {
+    child.asked = true
+    child.slot.onceDown((reason) => this.finish(child, reason))
+    child.slot.kill()
   }
 
   /** All that are left end for good, each with the reason of its own last end. */
@@ -188,7 +196,7 @@ export class SupervisorNode implements Owner {
 
   private directive(child: Child, cause: Cause.Cause<unknown>): Directive.Directive {
     try {
-      return Directive.decide(child.spec.onFailure, cause)
+      return Directive.ensure(Directive.decide(child.spec.onFailure, cause))
     } catch (defect) {
       // A decision that crashes must not take the system along: it counts as "do not know", so upwards it goes.
       this.reporter.failed(child, ExitReason.Failed(Cause.die(defect)), "its onFailure crashed")
@@ -242,7 +250,7 @@ export class SupervisorNode implements Owner {
 
   /** One entry of the budget for each attempt that is asked for (R15). */
   private restart(child: Child, reason: ExitReason.ExitReason): Turn {
-    if (!this.window.record(this.slot.system.timers.now())) return this.giveUp(child, reason)
+    if (!this.window.record(this.slot.system.timers.now())) return this.giveUp(child, reason, "intensity")
     child.restarts++
     if (!child.delays) {
       this.reporter.restarting(child, 0, reason)
@@ -252,19 +260,20 @@ export class SupervisorNode implements Owner {
   }
 
   private restartAfter(child: Child, reason: ExitReason.ExitReason, delay: number | undefined) {
-    if (delay === undefined) return this.giveUp(child, reason) ?? Effect.void
+    if (delay === undefined) return this.giveUp(child, reason, "backoff") ?? Effect.void
     this.reporter.restarting(child, delay, reason)
     child.schedule(delay, () => this.inTurn(child, () => this.attempt(child)))
     return this.stopGroup(child)
   }
 
-  private giveUp(child: Child, reason: ExitReason.ExitReason): Turn {
+  private giveUp(child: Child, reason: ExitReason.ExitReason, limit: "intensity" | "backoff"): Turn {
     const { restarts, within } = this.window
     child.state = "stopped"
-    this.reporter.gaveUp(child, reason, restarts, within)
+    this.reporter.gaveUp(child, reason, limit, this.window)
     const error = new RestartIntensityExceeded({
       path: this.path,
       child: child.spec.id,
+      limit,
       restarts,
       within,
       cause: causeOf(reason)

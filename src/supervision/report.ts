@@ -9,6 +9,7 @@ import { type ExitReason, format, isAbnormal } from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { SystemEvent } from "../runtime/SystemEvent.ts"
 import { causeOf, type Child } from "./child.ts"
+import type { Window } from "./Intensity.ts"
 import type { Decision } from "./Restart.ts"
 
 /** @internal */
@@ -44,11 +45,16 @@ export class Reporter {
     return this.tell(() => ({ _tag: "ChildRestarted", path: child.slot.path, incarnation: child.slot.incarnations }))
   }
 
-  gaveUp(child: Child, reason: ExitReason, restarts: number, within: number): void {
+  gaveUp(child: Child, reason: ExitReason, limit: "intensity" | "backoff", budget: Window): void {
     const { path } = this.slot
-    this.tell(() => ({ _tag: "GaveUp", path, child: child.spec.id, restarts, within, reason }))
-    const limit = `more than ${restarts} restarts within ${within} ms`
-    this.log(child, "Error", reason, `giving up: child ${child.spec.id} needs ${limit}`)
+    const { restarts, within } = budget
+    this.tell(() => ({ _tag: "GaveUp", path, child: child.spec.id, limit, restarts, within, reason }))
+    const { id } = child.spec
+    const why =
+      limit === "backoff"
+        ? `the backoff of child ${id} has ended`
+        : `child ${id} needs more than ${restarts} restarts within ${within} ms`
+    this.log(child, "Error", reason, `giving up: ${why}`)
   }
 
   /** A child ended otherwise than asked (R32). */

@@ -5,7 +5,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { isBehavior } from "../actor/Behavior.ts"
+import { isBackoff } from "./Backoff.ts"
 import type { SpecImpl } from "./ChildSpec.ts"
+import { isDirective } from "./Directive.ts"
 import { InvalidSpec } from "./errors.ts"
 
 const RESTARTS = ["permanent", "transient", "temporary"]
@@ -40,6 +42,24 @@ const ownProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
     return invalid(path, "shutdown", spec.shutdown, 'must be a duration of 0 or more, or "kill"')
   }
   if (!(spec.startTimeout > 0)) return invalid(path, "startTimeout", spec.startTimeout, "must be a duration above 0")
+  if (spec.backoff !== undefined && !isBackoff(spec.backoff)) {
+    return invalid(path, "backoff", spec.backoff, "must be a schedule or a Backoff")
+  }
+  if (spec.when !== undefined && !Effect.isEffect(spec.when)) {
+    return invalid(path, "when", spec.when, "must be an effect")
+  }
+  return onFailureProblem(spec.onFailure, path)
+}
+
+const onFailureProblem = (onFailure: unknown, path: string): InvalidSpec | undefined => {
+  if (onFailure === undefined || typeof onFailure === "function") return undefined
+  if (typeof onFailure !== "object" || onFailure === null) {
+    return invalid(path, "onFailure", onFailure, "must be a function, or directives by error tag")
+  }
+  for (const [tag, chosen] of Object.entries(onFailure)) {
+    if (typeof chosen === "function" || isDirective(chosen)) continue
+    return invalid(path, `onFailure.${tag}`, chosen, "must be one of restart, resume, stop, escalate, or a function")
+  }
   return undefined
 }
 

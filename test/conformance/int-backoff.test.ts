@@ -1,7 +1,7 @@
 /** INT: backoff between restarts. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Random, Schedule } from "effect"
-import { Actor, Backoff, Supervisor } from "effect-otp"
+import { Effect, Fiber, Random, Schedule } from "effect"
+import { Actor, ActorRef, Backoff, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { Broken, Child, quiet, Recording, states } from "../support/recording.ts"
 
@@ -95,6 +95,9 @@ it.effect("INT-23 a schedule that comes to its end gives up with the last cause"
       error?.cause.reasons.map((each) => each._tag === "Fail" && each.error),
       [new Broken({ code: 3 })]
     )
+    assert.include(error!.message, "backoff")
+    assert.notInclude(error!.message, "more than 1000 restarts")
+    assert.strictEqual(r.events.filter((event) => event._tag === "GaveUp").length, 1)
   }).pipe(quiet)
 )
 
@@ -125,7 +128,8 @@ it.effect("INT-26 rest-for-one with delay: later siblings wait, earlier ones go 
     yield* r.lines(5)
     yield* TestClock.adjust("1 second")
     assert.deepStrictEqual(yield* states(top), { a: "running", b: "restarting", c: "stopped" })
-    r.takeLog()
+    assert.deepStrictEqual(r.takeLog().slice(3), ["b stopped", "c stopped"])
+    yield* TestClock.adjust("1 second")
     yield* r.ref("a").tell.Throw()
     assert.deepStrictEqual(yield* r.lines(4), ["a stopped", "a started", "b started", "c started"])
     yield* TestClock.adjust("60 seconds")
@@ -169,6 +173,40 @@ it.effect("INT-27 what is sent during the delay is kept up to a bound, then repo
       dropped.map((event) => event._tag === "MessageDropped" && [event.path, event.tag, event.payload, event.reason]),
       [3, 4].map((n) => ["top/a", "Add", { n }, "restarting"])
     )
+  }).pipe(quiet)
+)
+
+it.effect("INT-26 the delay of the crashed one ends the wait of all that wait with it", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const backoff = Backoff.exponential({ min: "5 seconds", max: "5 seconds" })
+    const top = yield* r.start([r.child("a"), r.child("b", { backoff }), r.child("c")], { strategy: "rest-for-one" })
+    yield* r.ref("b").tell.Throw()
+    yield* r.lines(5)
+    // What is sent to one that waits is kept for its next run.
+    const waiting = yield* Effect.forkChild(ActorRef.withTimeout(r.ref("c"), "1 hour").ask.Ping())
+    yield* TestClock.adjust("4999 millis")
+    assert.deepStrictEqual([waiting.pollUnsafe(), r.log.length], [undefined, 5])
+    yield* TestClock.adjust("1 milli")
+    assert.strictEqual(yield* Fiber.join(waiting), 2)
+    assert.deepStrictEqual(r.log.slice(5), ["b started", "c started"])
+    assert.deepStrictEqual(yield* states(top), { a: "running", b: "running", c: "running" })
+    assert.strictEqual(yield* r.incarnation("a"), 1)
+  }).pipe(quiet)
+)
+
+it.effect("INT-06 an attempt after a delay costs one entry of the budget too", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const { spec, times } = failing(r, Backoff.exponential({ min: "1 second", max: "1 second" }))
+    const top = yield* r.start([spec], { intensity: { restarts: 3, within: "1 minute" } })
+    yield* r.ref("a").tell.Throw()
+    yield* r.lines(2)
+    yield* TestClock.adjust("1 minute")
+    assert.deepStrictEqual(delays(times), [1_000, 1_000, 1_000])
+    const reason = yield* top.ended
+    const error = reason._tag === "Shutdown" ? (reason.info as Supervisor.RestartIntensityExceeded<unknown>) : undefined
+    assert.include(error?.message, "child a needed more than 3 restarts within 60000 ms, the last after Broken")
   }).pipe(quiet)
 )
 

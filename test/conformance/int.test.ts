@@ -1,7 +1,7 @@
 /** INT: the restart budget, escalation, decisions by error. */
 import { assert, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Logger } from "effect"
-import { Supervisor } from "effect-otp"
+import { ExitReason, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { Broken, listed, quiet, Recording, states } from "../support/recording.ts"
 
@@ -21,6 +21,8 @@ it.effect("INT-02 intensity n allows exactly n restarts in the window", () =>
     yield* r.ref("a").tell.Throw()
     assert.strictEqual((yield* top.ended)._tag, "Shutdown")
     assert.deepStrictEqual(r.log, ["a stopped", "c stopped", "b stopped"])
+    assert.strictEqual((yield* r.ref("a").ended)._tag, "Failed")
+    for (const id of ["b", "c"]) assert.deepStrictEqual(yield* r.ref(id).ended, ExitReason.Shutdown(), id)
   }).pipe(quiet)
 )
 
@@ -70,14 +72,19 @@ it.effect("INT-08 exhaustion is reported with its cause", () =>
     const top = yield* r.start([r.child("a")], within(0))
     yield* r.ref("a").tell.Fail({ code: 5 })
     const reason = yield* top.ended
-    assert.deepStrictEqual(r.told("top/a"), ["ActorStarted", "ActorFailed", "ActorEnded"])
-    const gaveUp = r.events.find((event) => event._tag === "GaveUp")!
+    assert.deepStrictEqual(
+      r.events.map((event) => event._tag),
+      ["ActorStarted", "ActorStarted", "ActorFailed", "GaveUp", "ActorEnded", "ActorEnded"]
+    )
+    const gaveUp = r.events[3]!
     assert.deepStrictEqual(gaveUp._tag === "GaveUp" && [gaveUp.path, gaveUp.child, gaveUp.restarts, gaveUp.within], [
       "top",
       "a",
       0,
       60_000
     ])
+    const last = gaveUp._tag === "GaveUp" && gaveUp.reason._tag === "Failed" ? gaveUp.reason.cause : Cause.empty
+    assert.deepStrictEqual(Cause.squash(last), new Broken({ code: 5 }))
     const error = reason._tag === "Shutdown" ? (reason.info as Supervisor.RestartIntensityExceeded<unknown>) : undefined
     assert.strictEqual(error?._tag, "RestartIntensityExceeded")
     assert.deepStrictEqual(Cause.squash(error!.cause), new Broken({ code: 5 }))
@@ -93,6 +100,9 @@ it.effect("INT-09 a permanent sub-supervisor that gave up is restarted", () =>
     assert.strictEqual(yield* r.incarnation("w"), 2)
     const [inner] = yield* top.children
     assert.deepStrictEqual([inner!.incarnation, inner!.restarts], [2, 1])
+    // One unit of the outer budget is gone, and it was the only one.
+    yield* r.ref("w").tell.Throw()
+    assert.strictEqual((yield* top.ended)._tag, "Shutdown")
   }).pipe(quiet)
 )
 
@@ -115,7 +125,8 @@ it.effect("INT-11 a temporary sub-supervisor that gave up is removed", () =>
     yield* r.ref("w").tell.Throw()
     yield* r.ref("w").ended
     assert.deepStrictEqual(yield* listed(top), ["b"])
-    assert.strictEqual(yield* r.incarnation("b"), 1)
+    assert.deepStrictEqual([yield* r.incarnation("b"), top.status], [1, "running"])
+    assert.deepStrictEqual(r.log, ["w started", "b started", "w stopped"])
   }).pipe(quiet)
 )
 
@@ -225,9 +236,29 @@ it.effect("a decision that itself crashes escalates", () =>
         throw new Error("undecided")
       }
     })
-    const top = yield* r.start([spec])
+    const top = yield* r.start([spec, r.child("b")])
     yield* r.ref("a").tell.Throw()
-    assert.strictEqual((yield* top.ended)._tag, "Failed")
+    const reason = yield* top.ended
+    const error = reason._tag === "Failed" ? (Cause.squash(reason.cause) as Supervisor.Escalated<unknown>) : undefined
+    assert.deepStrictEqual([error?._tag, error?.child], ["Escalated", "a"])
+    assert.strictEqual(String(Cause.squash(error!.cause)), "Error: thrown")
+    assert.deepStrictEqual(r.log, ["a started", "b started", "a stopped", "b stopped"])
+  }).pipe(quiet)
+)
+
+it.effect("a decision that is no directive escalates as well: nothing is guessed", () =>
+  Effect.gen(function* () {
+    for (const answer of [undefined, "restrt", 5]) {
+      const r = new Recording()
+      const top = yield* r.start([r.child("a", { onFailure: () => answer as never }), r.child("b")])
+      yield* r.ref("a").tell.Throw()
+      yield* Effect.exit(r.incarnation("a"))
+      assert.strictEqual(top.status, "stopped", String(answer))
+      const reason = yield* top.ended
+      const error = reason._tag === "Failed" ? (Cause.squash(reason.cause) as Supervisor.Escalated<unknown>) : undefined
+      assert.strictEqual(error?._tag, "Escalated", String(answer))
+      assert.deepStrictEqual(r.log, ["a started", "b started", "a stopped", "b stopped"])
+    }
   }).pipe(quiet)
 )
 

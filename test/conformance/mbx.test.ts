@@ -1,7 +1,7 @@
 /** MBX: mailboxes, priorities, dead letters. */
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
-import { Actor, ActorRef, ActorSystem, type Behavior, type SystemEvent } from "effect-otp"
+import { Actor, ActorRef, ActorSystem, type Behavior, Supervisor, type SystemEvent } from "effect-otp"
 import { quiet } from "../support/recording.ts"
 
 class Box extends Actor.Service<Box>()("test/Box", {
@@ -298,6 +298,29 @@ it.effect("MBX-14 the size can be read", () =>
     assert.strictEqual(ref.size, 5)
     yield* open
     assert.strictEqual(ref.size, 0)
+  })
+)
+
+it.effect("a permanent child that has been drained is restarted once, and takes messages again", () =>
+  Effect.gen(function* () {
+    const handled: Array<number> = []
+    const behavior = Box.behavior(
+      Effect.succeed(
+        Box.of({ Hold: () => Effect.yieldNow, Put: ({ n }) => void handled.push(n), Look: () => [...handled] })
+      )
+    )
+    const supervisor = yield* Supervisor.start(Supervisor.make("top", { children: [behavior] }))
+    const ref = yield* Effect.provideContext(Box, supervisor.services)
+    yield* ref.tell.Hold()
+    yield* ref.tell.Put({ n: 1 })
+    const drained = yield* Effect.forkChild(Actor.drain(ref), { startImmediately: true })
+    assert.isFalse(ref.tellUnsafe.Put({ n: 2 }))
+    assert.strictEqual((yield* Fiber.join(drained))._tag, "Normal")
+    assert.deepStrictEqual(yield* ref.ask.Look(), [1])
+    yield* ref.tell.Put({ n: 3 })
+    assert.deepStrictEqual(yield* ref.ask.Look(), [1, 3])
+    const [child] = yield* supervisor.children
+    assert.deepStrictEqual([child!.state, child!.incarnation], ["running", 2])
   })
 )
 

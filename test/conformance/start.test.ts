@@ -98,6 +98,18 @@ it.effect("START-08 a failing init undoes the start in reverse", () =>
   }).pipe(quiet)
 )
 
+it.effect("START-08 from deep below: everything is undone, and the error names the child that failed", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const broken = new Broken({ code: 7 })
+    const inner = Supervisor.make("inner", { children: [r.child("b"), r.child("c", { init: broken })] })
+    const error = yield* Effect.flip(r.start([r.child("a"), inner, r.child("d")]))
+    assert.deepStrictEqual([error.path, error.child], ["top/inner", "c"])
+    assert.strictEqual(Cause.squash(error.cause), broken)
+    assert.deepStrictEqual(r.log, ["a started", "b started", "b stopped", "a stopped"])
+  }).pipe(quiet)
+)
+
 it.effect("START-10 a start that fails, dies or interrupts itself is a failed start", () =>
   Effect.gen(function* () {
     const r = new Recording()

@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
 import { Actor, Supervisor } from "effect-otp"
 import { Broken, listed, quiet, Recording, states } from "../support/recording.ts"
-import { collectGarbage } from "../support/garbage.ts"
+import { stillAlive } from "../support/garbage.ts"
 
 type Restart = Supervisor.Restart
 
@@ -124,8 +124,8 @@ it.live("TYPE-13 the arguments of temporary children are not retained once they 
         yield* top.startChild(r.child("last"))
         r.refs.clear()
         r.events.length = 0
-        yield* collectGarbage
-        return { specs: (yield* listed(top)).length - 1, held: held.filter((ref) => ref.deref() !== undefined).length }
+        const retained = yield* stillAlive(held)
+        return { specs: (yield* listed(top)).length - 1, held: retained }
       })
     assert.deepStrictEqual(yield* retained("permanent"), { specs: 100, held: 100 })
     assert.deepStrictEqual(yield* retained("temporary"), { specs: 0, held: 0 })
@@ -167,6 +167,18 @@ it.effect.each(
     const again = yield* Effect.exit(top.startChild(spec))
     const answer = Exit.isSuccess(again) ? "started" : (Cause.squash(again.cause) as Supervisor.ChildConflict).state
     assert.strictEqual(answer, expected)
+  }).pipe(quiet)
+)
+
+it.effect("a child stopped by decision: a permanent child keeps its spec, a temporary one is forgotten", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const stops = { onFailure: { Broken: "stop" } } as const
+    const top = yield* r.start([r.child("a", stops), r.child("b", { ...stops, restart: "temporary" })])
+    yield* r.ref("a").tell.Fail({ code: 1 })
+    yield* r.ref("b").tell.Fail({ code: 2 })
+    assert.deepStrictEqual([(yield* r.ref("a").ended)._tag, (yield* r.ref("b").ended)._tag], ["Failed", "Failed"])
+    assert.deepStrictEqual(yield* states(top), { a: "stopped" })
   }).pipe(quiet)
 )
 

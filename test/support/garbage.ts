@@ -10,15 +10,21 @@ setFlagsFromString("--expose-gc")
 
 const collect = runInNewContext("gc") as () => void
 
-const ROUNDS = 5
+const ROUNDS = 30
+
+/** How many of them are alive. */
+const alive = (refs: ReadonlyArray<WeakRef<object>>): number => refs.filter((ref) => ref.deref() !== undefined).length
 
 /**
- * Collects all garbage. What a weak reference was asked for in one job of the event loop is kept until the next, and code
- * that the engine optimizes in the background may hold on to something a little longer: hence a few rounds.
+ * Collects garbage until none of them is alive, or it is plain that the rest are held on to; answers how many are. What a
+ * weak reference was asked for in one job of the event loop is kept until the next, and code that is being optimized in the
+ * background keeps things a little longer: hence the rounds.
  */
-export const collectGarbage = Effect.promise(async () => {
-  for (let round = 0; round < ROUNDS; round++) {
-    await setImmediate()
-    collect()
-  }
-})
+export const stillAlive = (refs: ReadonlyArray<WeakRef<object>>): Effect.Effect<number> =>
+  Effect.promise(async () => {
+    for (let round = 0; round < ROUNDS && alive(refs) > 0; round++) {
+      await setImmediate()
+      collect()
+    }
+    return alive(refs)
+  })
