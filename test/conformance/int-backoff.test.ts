@@ -97,7 +97,8 @@ it.effect("INT-23 a schedule that comes to its end gives up with the last cause"
     )
     assert.include(error!.message, "backoff")
     assert.notInclude(error!.message, "more than 1000 restarts")
-    assert.strictEqual(r.events.filter((event) => event._tag === "GaveUp").length, 1)
+    const limits = r.events.map((event) => event._tag === "GaveUp" && event.limit).filter(Boolean)
+    assert.deepStrictEqual([limits, error!.limit], [["backoff"], "backoff"])
   }).pipe(quiet)
 )
 

@@ -86,7 +86,7 @@ it.effect("INT-08 exhaustion is reported with its cause", () =>
     const last = gaveUp._tag === "GaveUp" && gaveUp.reason._tag === "Failed" ? gaveUp.reason.cause : Cause.empty
     assert.deepStrictEqual(Cause.squash(last), new Broken({ code: 5 }))
     const error = reason._tag === "Shutdown" ? (reason.info as Supervisor.RestartIntensityExceeded<unknown>) : undefined
-    assert.strictEqual(error?._tag, "RestartIntensityExceeded")
+    assert.deepStrictEqual([error?._tag, error?.limit], ["RestartIntensityExceeded", "intensity"])
     assert.deepStrictEqual(Cause.squash(error!.cause), new Broken({ code: 5 }))
     assert.include(error!.message, "child a needed more than 0 restarts within 60000 ms")
   }).pipe(quiet)

@@ -146,6 +146,39 @@ it.effect("a stop while startChild waits for an init undoes it, and is no failur
   }).pipe(quiet)
 )
 
+it.effect("a child that kills its own supervisor ends with it, by whatever way its handler runs", () =>
+  Effect.gen(function* () {
+    class Fuse extends Actor.Service<Fuse>()("test/Fuse", { Now: {}, Later: {}, Say: {} }) {}
+    for (const how of ["Now", "Later"] as const) {
+      const r = new Recording()
+      const blow = Effect.suspend(() => Effect.exit(top.kill))
+      const hang = Effect.onInterrupt(Effect.never, () => Effect.sync(() => r.write("interrupted")))
+      const behavior = Fuse.behavior(
+        Effect.as(
+          Effect.addFinalizer(() => Effect.sync(() => r.write("fuse stopped"))),
+          Fuse.of({
+            Now: () => Effect.andThen(blow, hang),
+            Later: () => Effect.andThen(Effect.andThen(Effect.yieldNow, blow), hang),
+            Say: () => {}
+          })
+        )
+      )
+      const children = [r.child("a"), Supervisor.child(behavior, { id: "fuse" }), r.child("b")] as const
+      const top: Supervisor.SupervisorRef<Fuse> = yield* r.start(children)
+      const fuse = yield* Effect.provideContext(Fuse, top.services)
+      yield* fuse.tell[how]()
+      yield* fuse.tell.Say()
+      assert.deepStrictEqual(yield* top.ended, ExitReason.Killed)
+      assert.deepStrictEqual(yield* fuse.ended, ExitReason.Killed)
+      yield* r.lines(how === "Now" ? 6 : 5)
+      assert.includeMembers([...r.log], ["a stopped", "b stopped", "fuse stopped"])
+      const letter = (yield* ActorSystem.deadLetters).at(-1)!
+      assert.deepStrictEqual([letter.tag, letter.reason], ["Say", { _tag: "NotRunning", exit: ExitReason.Killed }])
+      while ((yield* ActorSystem.zombies).length > 0) yield* Effect.yieldNow
+    }
+  }).pipe(quiet)
+)
+
 it.effect("a child that stops its own supervisor and waits for it is killed after its time", () =>
   Effect.gen(function* () {
     class Suicidal extends Actor.Service<Suicidal>()("test/Suicidal", { Go: { success: Schema.Void } }) {}
