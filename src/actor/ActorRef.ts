@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import { clampPriority } from "../runtime/admission.ts"
 import type * as ExitReason from "../runtime/ExitReason.ts"
+import { keepShape } from "../runtime/shapes.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { AskError } from "./AskError.ts"
 import { type Compiled, payloadSchema } from "./Protocol.ts"
@@ -200,6 +201,7 @@ const makeView = (
           }
     Object.defineProperty(ProtocolView.prototype, name, { value: method, enumerable: true })
   })
+  keepShape(new ProtocolView(undefined as never, Sending.defaultSendOptions))
   return ProtocolView
 }
 
@@ -272,6 +274,8 @@ class RefImpl extends Pipeable.Class {
     return new views[kind](this["~slot"], this["~options"])
   }
 }
+
+keepShape(new RefImpl(undefined as never, undefined as never, Sending.defaultSendOptions))
 
 /** The ref of a slot; the same one each time. @internal */
 export const make = <A>(slot: Slot, compiled: Compiled): ActorRef<A> =>

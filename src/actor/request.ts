@@ -9,6 +9,7 @@ import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Request, type Undelivered } from "../runtime/envelope.ts"
 import type { Incarnation, Outgoing } from "../runtime/incarnation.ts"
+import { keepShape } from "../runtime/shapes.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { TimerNode } from "../runtime/timers.ts"
 import { fromUndelivered } from "./AskError.ts"
@@ -107,3 +108,5 @@ export class Ask extends Request implements TimerNode, Outgoing {
 }
 
 const WITHDRAWN: Exit.Exit<never> = Exit.interrupt()
+
+keepShape(new Ask(undefined as never, 0, undefined, 0, 0))

@@ -13,6 +13,7 @@ import type * as Tracer from "effect/Tracer"
 import { DEFAULT_PRIORITY, Envelope, type Receiver } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
+import { keepShape } from "../runtime/shapes.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import { InPlace, type Turns } from "../runtime/turns.ts"
@@ -108,6 +109,7 @@ const TellProto: object = Object.assign(
     }
   }),
   {
+    options: defaultSendOptions,
     [InPlace](this: Tell, actor: Turns, item: Item, _payload: unknown): boolean {
       const marks = typeof item === "number" ? undefined : item
       const message = itemOf(this.tag, this.payload, this.options, marks?.span, marks?.correlationId)
@@ -165,8 +167,9 @@ const TellEffect = function (this: Tell, slot: Slot, tag: number, payload: unkno
   ;(this as { slot: Slot }).slot = slot
   ;(this as { tag: number }).tag = tag
   ;(this as { payload: unknown }).payload = payload
-  ;(this as { options: SendOptions }).options = options
   this.step = FRESH
+  // Nearly all have the default ones, which stand on the prototype: a tell is as small as it can be.
+  if (options !== defaultSendOptions) (this as { options: SendOptions }).options = options
 } as unknown as new (slot: Slot, tag: number, payload: unknown, options: SendOptions) => Effect.Effect<void>
 TellEffect.prototype = TellProto
 
@@ -327,3 +330,7 @@ class Relay extends Ask {
     if (this.first.exit === undefined) this.first.settle(this.exit!)
   }
 }
+
+keepShape(new TellEffect(undefined as never, 0, undefined, defaultSendOptions))
+keepShape(new AskEffect(undefined as never, 0, undefined, defaultSendOptions))
+keepShape(new AskIterator(undefined as never))

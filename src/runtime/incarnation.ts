@@ -14,6 +14,7 @@ import * as Tracer from "effect/Tracer"
 import { Envelope } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import type { Item } from "./mailbox.ts"
+import { keepShape } from "./shapes.ts"
 import type { System } from "./system.ts"
 
 /**
@@ -243,3 +244,6 @@ export class Incarnation {
     return Context.add(context, ActorContext, turn) as Context.Context<never>
   }
 }
+
+keepShape(new Incarnation(undefined as never, 0))
+keepShape(new Turn(undefined as never, false, 0, undefined))

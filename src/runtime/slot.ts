@@ -15,6 +15,7 @@ import type { MailboxOptions } from "./admission.ts"
 import { Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { Incarnation } from "./incarnation.ts"
+import { keepShape } from "./shapes.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
 import { type CompiledHandler, NO_HANDLERS, type Program, Turns } from "./turns.ts"
@@ -375,3 +376,5 @@ export class Slot extends Turns {
     if (this.rare.watched.get(target) === unwatch) this.rare.watched.delete(target)
   }
 }
+
+keepShape(new Slot(undefined as never, undefined as never, undefined as never, undefined as never, "", ""))
