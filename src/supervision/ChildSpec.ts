@@ -159,7 +159,7 @@ const build = (
     restart: options.restart ?? "permanent",
     shutdown: shutdown === "kill" ? "kill" : toMillis(shutdown),
     startTimeout: toMillis(startTimeout),
-    report: { ...defaultReport, ...options.report },
+    report: options.report === undefined ? defaultReport : { ...defaultReport, ...options.report },
     onFailure: options.onFailure as AnyOnFailure | undefined,
     backoff:
       options.backoff === undefined

@@ -27,12 +27,24 @@ import type { Tree } from "./tree.ts"
  */
 export type ChildState = "starting" | "running" | "restarting" | "stopping" | "stopped"
 
+/**
+ * What a child tells its supervisor.
+ *
+ * @internal
+ */
+export interface Supervising {
+  childFailed(child: Child, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop"
+  childEnded(child: Child, reason: ExitReason.ExitReason): void
+}
+
 /** @internal */
-export class Child {
+export class Child implements Owner {
   readonly spec: SpecImpl
   readonly slot: Slot
   /** Where its services come from. */
   readonly tree: Tree
+  /** Declared in the tree, not added while it ran. */
+  readonly declared: boolean
   state: ChildState = "stopped"
   /** Its end was asked for by the supervisor, so it is no news. */
   asked = false
@@ -48,12 +60,33 @@ export class Child {
   private timer: Timer | undefined = undefined
   /** Changes whenever what was pending no longer holds. */
   private epoch = 0
+  private readonly supervisor: Supervising
 
-  constructor(spec: SpecImpl, slot: Slot, tree: Tree) {
+  constructor(
+    spec: SpecImpl,
+    supervisor: Supervising,
+    tree: Tree,
+    declared: boolean,
+    place: (owner: Owner) => Slot
+  ) {
     this.spec = spec
-    this.slot = slot
+    this.supervisor = supervisor
     this.tree = tree
+    this.declared = declared
+    this.slot = place(this)
     this.steps = spec.backoff === undefined ? undefined : new Steps(spec.backoff)
+  }
+
+  onFailure(_: Slot, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop" {
+    return this.supervisor.childFailed(this, cause)
+  }
+
+  restartsAfterKill(): boolean {
+    return !this.asked && this.spec.restart !== "temporary"
+  }
+
+  onEnded(_: Slot, reason: ExitReason.ExitReason): void {
+    if (!this.asked) this.supervisor.childEnded(this, reason)
   }
 
   get delays(): boolean {
@@ -111,8 +144,8 @@ export const causeOf = (reason: ExitReason.ExitReason): Cause.Cause<unknown> => 
   return Exit.isFailure(exit) ? exit.cause : Cause.empty
 }
 
-/** A child that is not a supervisor. @internal */
-export const makeChild = (spec: SpecImpl, owner: Owner, path: string, tree: Tree): Child => {
+/** Makes the place of a child that is not a supervisor. @internal */
+export const placeOf = (spec: SpecImpl, owner: Owner, path: string, tree: Tree): Slot => {
   const target = spec.target as Exclude<Target, { readonly _tag: "supervisor" }>
   switch (target._tag) {
     case "actor": {
@@ -120,12 +153,12 @@ export const makeChild = (spec: SpecImpl, owner: Owner, path: string, tree: Tree
       const slot = new Slot(tree.system, impl.program(undefined), owner, tree.base, path, spec.id, impl.options.mailbox)
       const ref = makeRef(slot, impl.compiled)
       if (target.provides) tree.provide(impl.key.key, ref)
-      return new Child(spec, slot, tree)
+      return slot
     }
     case "service":
-      return new Child(spec, plainSlot(layerProgram(target.layer, tree), spec, owner, path, tree), tree)
+      return plainSlot(layerProgram(target.layer, tree), spec, owner, path, tree)
     case "effect":
-      return new Child(spec, plainSlot(effectProgram(target.effect), spec, owner, path, tree), tree)
+      return plainSlot(effectProgram(target.effect), spec, owner, path, tree)
   }
 }
 

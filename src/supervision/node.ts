@@ -18,7 +18,7 @@ import type { Incarnation } from "../runtime/incarnation.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import { type Owner, Slot } from "../runtime/slot.ts"
 import { NO_HANDLERS } from "../runtime/turns.ts"
-import { causeOf, Child, makeChild } from "./child.ts"
+import { causeOf, Child, placeOf, type Supervising } from "./child.ts"
 import type { SpecImpl, Target } from "./ChildSpec.ts"
 import * as Directive from "./Directive.ts"
 import { Escalated, RestartIntensityExceeded, StartFailed } from "./errors.ts"
@@ -35,7 +35,7 @@ type SupervisorTarget = Extract<Target, { readonly _tag: "supervisor" }>
 type Turn = undefined | Effect.Effect<unknown, unknown>
 
 /** @internal */
-export class SupervisorNode implements Owner {
+export class SupervisorNode implements Supervising {
   readonly spec: SpecImpl
   readonly slot: Slot
   readonly tree: Tree
@@ -44,7 +44,6 @@ export class SupervisorNode implements Owner {
   window: Window
   private readonly target: SupervisorTarget
   private readonly statics: ReadonlyArray<Child>
-  private readonly bySlot = new Map<Slot, Child>()
   private readonly nodes = new Map<Child, SupervisorNode>()
   private readonly reporter: Reporter
   private killed = false
@@ -63,7 +62,7 @@ export class SupervisorNode implements Owner {
     )
     this.reporter = new Reporter(this.slot)
     this.window = new Window(this.target.intensity)
-    this.statics = this.target.children.map((child) => this.make(child, tree))
+    this.statics = this.target.children.map((child) => this.make(child, tree, true))
     this.children = new Map(this.statics.map((child) => [child.spec.id, child]))
     const { provides } = this.target
     if (provides !== undefined) tree.provide(provides.key, provides.make(this as never))
@@ -79,19 +78,21 @@ export class SupervisorNode implements Owner {
 
   /** Takes in a child behind the others, without starting it. */
   adopt(spec: SpecImpl, tree: Tree): Child {
-    const child = this.make(spec, tree)
+    const child = this.make(spec, tree, false)
     this.children.set(spec.id, child)
     return child
   }
 
-  private make(spec: SpecImpl, tree: Tree): Child {
-    let child: Child
-    if (spec.kind === "supervisor") {
-      const node = new SupervisorNode(spec, this, this.path, tree)
-      child = new Child(spec, node.slot, tree)
-      this.nodes.set(child, node)
-    } else child = makeChild(spec, this, this.path, tree)
-    this.bySlot.set(child.slot, child)
+  private make(spec: SpecImpl, tree: Tree, declared: boolean): Child {
+    if (spec.kind !== "supervisor") {
+      return new Child(spec, this, tree, declared, (owner) => placeOf(spec, owner, this.path, tree))
+    }
+    let node: SupervisorNode | undefined
+    const child = new Child(spec, this, tree, declared, (owner) => {
+      node = new SupervisorNode(spec, owner, this.path, tree)
+      return node.slot
+    })
+    this.nodes.set(child, node!)
     return child
   }
 
@@ -101,9 +102,7 @@ export class SupervisorNode implements Owner {
     // Out of the list before anybody is told of its end.
     if (this.children.get(child.spec.id) === child) this.children.delete(child.spec.id)
     this.finish(child, reason)
-    if (this.isStatic(child)) return
-    this.bySlot.delete(child.slot)
-    this.nodes.delete(child)
+    if (!child.declared) this.nodes.delete(child)
   }
 
   /** Ends the places of a child, and of everything below it, for good. */
@@ -126,11 +125,6 @@ export class SupervisorNode implements Owner {
     for (const child of this.children.values()) this.finish(child, child.slot.lastEnd ?? reason)
   }
 
-  /** A dynamic supervisor declares no children, so the look-up costs nothing where there are many. */
-  private isStatic(child: Child): boolean {
-    return !this.target.dynamic && this.statics.includes(child)
-  }
-
   // --- Its own life ---
 
   private readonly boot = Effect.gen({ self: this }, function* () {
@@ -138,7 +132,8 @@ export class SupervisorNode implements Owner {
     this.begin(incarnation)
     yield* Effect.addFinalizer(() => this.stopAll)
     for (const child of this.children.values()) {
-      const exit = yield* this.start(child)
+      const started = start(child)
+      const exit = isNow(started) ? started : yield* started
       if (Exit.isFailure(exit)) return yield* this.startFailed(child, exit.cause)
     }
     return NO_HANDLERS
@@ -151,7 +146,7 @@ export class SupervisorNode implements Owner {
       this.killed = reason._tag === "Killed"
     })
     for (const child of this.children.values()) {
-      if (!this.isStatic(child)) this.forget(child, ExitReason.Shutdown())
+      if (!child.declared) this.forget(child, ExitReason.Shutdown())
     }
     this.children = new Map(this.statics.map((child) => [child.spec.id, child]))
     this.window = new Window(this.target.intensity)
@@ -178,8 +173,7 @@ export class SupervisorNode implements Owner {
 
   // --- What children tell ---
 
-  onFailure(slot: Slot, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop" {
-    const child = this.bySlot.get(slot)!
+  childFailed(child: Child, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop" {
     const directive = this.directive(child, cause)
     if (directive === "resume") {
       this.reporter.failed(child, ExitReason.Failed(cause), "resumed")
@@ -187,11 +181,6 @@ export class SupervisorNode implements Owner {
     }
     child.directive = directive
     return directive === "restart" && child.spec.restart !== "temporary" ? "restart" : "stop"
-  }
-
-  restartsAfterKill(slot: Slot): boolean {
-    const child = this.bySlot.get(slot)
-    return child !== undefined && !child.asked && child.spec.restart !== "temporary"
   }
 
   private directive(child: Child, cause: Cause.Cause<unknown>): Directive.Directive {
@@ -204,9 +193,7 @@ export class SupervisorNode implements Owner {
     }
   }
 
-  onEnded(slot: Slot, reason: ExitReason.ExitReason): void {
-    const child = this.bySlot.get(slot)
-    if (child === undefined || child.asked) return
+  childEnded(child: Child, reason: ExitReason.ExitReason): void {
     if (!this.slot.isUp) {
       child.state = "stopped"
       return
