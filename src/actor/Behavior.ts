@@ -13,10 +13,16 @@ import type { MailboxOptions } from "../runtime/admission.ts"
 import type { ActorContext } from "../runtime/incarnation.ts"
 import type { CompiledHandler, Program } from "../runtime/turns.ts"
 import type { Key } from "./ActorRef.ts"
+import { checkOptions } from "./behaviorOptions.ts"
 import { compileHandler } from "./handlers.ts"
 import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
+
+export {
+  /** An option that no behavior can have. @since 0.1.0 */
+  InvalidOption
+} from "./behaviorOptions.ts"
 
 export type {
   /** When an actor ends because nobody needs it. @since 0.1.0 */
@@ -141,6 +147,7 @@ export class BehaviorImpl extends Pipeable.Class {
 
   constructor(key: Key<unknown>, compiled: Compiled, init: Init, options: Options) {
     super()
+    checkOptions(key.key, compiled.tags, options)
     this.key = key
     this.compiled = compiled
     this.options = options

@@ -4,6 +4,7 @@
  * Events are built only while somebody listens, so they cost nothing otherwise.
  */
 import type * as Cause from "effect/Cause"
+import type { MailboxRule } from "./admission.ts"
 import type { DeadLetter } from "./DeadLetters.ts"
 import type { ExitReason } from "./ExitReason.ts"
 
@@ -47,6 +48,12 @@ export type SystemEvent =
       readonly tag: string
       readonly payload: unknown
       readonly reason: "drop-newest" | "drop-oldest" | "restarting"
+    }
+  | {
+      readonly _tag: "MailboxRuleFailed"
+      readonly path: string
+      readonly rule: MailboxRule
+      readonly defect: unknown
     }
   | { readonly _tag: "Unhandled"; readonly path: string; readonly tag: string; readonly payload: unknown }
   | { readonly _tag: "FinalizerFailed"; readonly path: string; readonly cause: Cause.Cause<unknown> }

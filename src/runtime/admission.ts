@@ -50,6 +50,14 @@ export interface MailboxOptions {
   readonly whileRestarting?: number
 }
 
+/**
+ * A function of `MailboxOptions`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MailboxRule = "priority" | "sizeOf"
+
 /** A sender that waits for room. @internal */
 export interface Waiter {
   readonly item: Item
@@ -72,17 +80,21 @@ export class Admission {
   readonly countsBytes: boolean
   private readonly priorityOf: ((message: Message) => number) | undefined
   private readonly sizeOf: (message: Message) => number
+  private readonly failed: (rule: MailboxRule, defect: unknown) => void
   private bytesHeld = 0
 
-  constructor(options: MailboxOptions) {
+  /** `failed` hears of a function of the options that threw; the default stands in for it. */
+  constructor(options: MailboxOptions, failed: (rule: MailboxRule, defect: unknown) => void) {
+    this.failed = failed
     this.capacity = options.capacity ?? Infinity
     this.overflow = options.overflow ?? "suspend"
     this.bytes = options.bytes ?? Infinity
     this.highWater = options.highWater ?? DEFAULT_HIGH_WATER
     this.whileRestarting = options.whileRestarting ?? Infinity
     this.discardOnRestart = options.onRestart === "discard"
-    this.priorityOf = options.priority
-    this.sizeOf = options.sizeOf ?? payloadBytes
+    this.priorityOf =
+      options.priority === undefined ? undefined : this.guarded("priority", options.priority, () => DEFAULT)
+    this.sizeOf = options.sizeOf === undefined ? payloadBytes : this.guarded("sizeOf", options.sizeOf, payloadBytes)
     this.countsBytes = this.bytes !== Infinity
     this.looksAtEach = this.priorityOf !== undefined || this.countsBytes || this.whileRestarting !== Infinity
   }
@@ -96,6 +108,24 @@ export class Admission {
   priority(item: Item, message: Message): number {
     if (this.priorityOf !== undefined) return clampPriority(this.priorityOf(message))
     return item instanceof Envelope ? item.priority : DEFAULT
+  }
+
+  /** A message must arrive whatever is wrong with what was said about it. */
+  private guarded(
+    rule: MailboxRule,
+    measure: (message: Message) => number,
+    standIn: (message: Message) => number
+  ): (message: Message) => number {
+    return (message) => {
+      try {
+        const value = measure(message)
+        if (typeof value === "number" && !Number.isNaN(value)) return value
+        throw new TypeError(`${rule} must give a number, got ${String(value)}`)
+      } catch (defect) {
+        this.failed(rule, defect)
+        return standIn(message)
+      }
+    }
   }
 
   added(message: Message): void {

@@ -6,7 +6,7 @@
  * 2. `Queued` if and only if the actor waits in the run queue with something to do.
  * 3. A mailbox without rules pays one comparison per message.
  */
-import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type Waiter } from "./admission.ts"
+import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type MailboxRule, type Waiter } from "./admission.ts"
 import type { DeadLetterReason } from "./DeadLetters.ts"
 import type { Urgent } from "./dispatcher.ts"
 import { DEFAULT_PRIORITY, Task, type Undelivered } from "./envelope.ts"
@@ -46,7 +46,8 @@ export abstract class Inbox extends Mailbox implements Urgent {
   constructor(system: System, options: MailboxOptions | undefined) {
     super()
     this.system = system
-    this.admission = options === undefined ? undefined : new Admission(options)
+    this.admission =
+      options === undefined ? undefined : new Admission(options, (rule, defect) => this.ruleFailed(rule, defect))
     this.highWater = this.admission === undefined ? DEFAULT_HIGH_WATER : this.admission.highWater
     this.applyCeiling()
   }
@@ -228,6 +229,10 @@ export abstract class Inbox extends Mailbox implements Urgent {
       this.system.emit({ _tag: "MessageDropped", path: this.path, ...this.describe(item, payload), reason })
     }
     return "lost"
+  }
+
+  private ruleFailed(rule: MailboxRule, defect: unknown): void {
+    if (this.system.observed) this.system.emit({ _tag: "MailboxRuleFailed", path: this.path, rule, defect })
   }
 
   private applyCeiling(): void {

@@ -62,13 +62,7 @@ export class Child implements Owner {
   private epoch = 0
   private readonly supervisor: Supervising
 
-  constructor(
-    spec: SpecImpl,
-    supervisor: Supervising,
-    tree: Tree,
-    declared: boolean,
-    place: (owner: Owner) => Slot
-  ) {
+  constructor(spec: SpecImpl, supervisor: Supervising, tree: Tree, declared: boolean, place: (owner: Owner) => Slot) {
     this.spec = spec
     this.supervisor = supervisor
     this.tree = tree

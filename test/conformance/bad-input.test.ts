@@ -278,3 +278,91 @@ it.effect("an init that hangs, even uninterruptibly, is a typed failure in time"
     assert.deepStrictEqual(yield* ActorSystem.zombies, [])
   }).pipe(quiet)
 )
+
+/** Options no actor could run with: field, value, and what the error says. */
+const refusedOptions: ReadonlyArray<readonly [string, object, string]> = [
+  [
+    "capacity 0",
+    { mailbox: { capacity: 0 } },
+    "mailbox.capacity must be a whole number of 1 or more, or Infinity, got 0"
+  ],
+  [
+    "capacity 1.5",
+    { mailbox: { capacity: 1.5 } },
+    "mailbox.capacity must be a whole number of 1 or more, or Infinity, got 1.5"
+  ],
+  ["bytes NaN", { mailbox: { bytes: Number.NaN } }, "mailbox.bytes must be above 0, got NaN"],
+  [
+    "an unknown overflow",
+    { mailbox: { overflow: "drop" } },
+    'mailbox.overflow must be one of suspend, drop-newest, drop-oldest, reject, got "drop"'
+  ],
+  [
+    "an unknown onRestart",
+    { mailbox: { onRestart: "lose" } },
+    'mailbox.onRestart must be one of keep, discard, got "lose"'
+  ],
+  [
+    "high water 0",
+    { mailbox: { highWater: 0 } },
+    "mailbox.highWater must be a whole number of 1 or more, or Infinity, got 0"
+  ],
+  [
+    "whileRestarting below 0",
+    { mailbox: { whileRestarting: -1 } },
+    "mailbox.whileRestarting must be a whole number of 0 or more, or Infinity, got -1"
+  ],
+  ["a priority that is a number", { mailbox: { priority: 5 } }, "mailbox.priority must be a function, got 5"],
+  ["a size that is a number", { mailbox: { sizeOf: 5 } }, "mailbox.sizeOf must be a function, got 5"],
+  ["idle after nothing", { idle: { after: 0 } }, "idle.after must be a duration above 0, got 0"],
+  ["idle after soon", { idle: { after: "soon" } }, 'idle.after must be a duration above 0, got "soon"'],
+  [
+    "idle ignoring an unknown message",
+    { idle: { after: 1, ignore: ["Hush"] } },
+    'idle.ignore must be one of Hold, Say, got "Hush"'
+  ]
+]
+
+for (const [what, options, says] of refusedOptions) {
+  it(`${what} is refused where the behavior is written`, () => {
+    const write = () => Small.behavior(Effect.succeed(Small.of({ Hold: () => {}, Say: () => {} })), options as never)
+    try {
+      write()
+      assert.fail("it was taken")
+    } catch (error) {
+      assert.instanceOf(error, Behavior.InvalidOption)
+      assert.strictEqual(error.message, `the behavior of test/Small: ${says}`)
+    }
+  })
+}
+
+it.effect("a priority and a size that throw are events; every message arrives all the same", () =>
+  Effect.gen(function* () {
+    const heard: Array<number> = []
+    const events: Array<string> = []
+    const throwing = (what: string) => () => {
+      throw new Error(what)
+    }
+    const behavior = Small.behavior(Effect.succeed(Small.of({ Hold: () => {}, Say: ({ n }) => void heard.push(n) })), {
+      mailbox: { bytes: 1_000, priority: throwing("which?"), sizeOf: throwing("how large?") }
+    })
+    yield* Effect.forkChild(
+      Stream.runForEach(ActorSystem.events, (event) =>
+        Effect.sync(() => {
+          if (event._tag === "MailboxRuleFailed") events.push(`${event.path} ${event.rule} ${String(event.defect)}`)
+        })
+      )
+    )
+    yield* Effect.yieldNow
+    const small = yield* Actor.spawn(behavior)
+    for (const n of [1, 2, 3]) yield* small.tell.Say({ n })
+    assert.isTrue(small.tellUnsafe.Say({ n: 4 }))
+    while (heard.length < 4) yield* Effect.yieldNow
+    yield* Effect.yieldNow
+    assert.deepStrictEqual(heard, [1, 2, 3, 4])
+    assert.deepStrictEqual([...new Set(events)].sort(), [
+      `${small.path} priority Error: which?`,
+      `${small.path} sizeOf Error: how large?`
+    ])
+  })
+)

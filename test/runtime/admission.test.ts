@@ -4,10 +4,12 @@ import { Effect, Schema } from "effect"
 import { Admission, clampPriority, type MailboxOptions } from "../../src/runtime/admission.ts"
 import { Envelope } from "../../src/runtime/envelope.ts"
 
+const noFault = (rule: string, defect: unknown): void => assert.fail(`${rule}: ${String(defect)}`)
+
 const message = (payload: unknown) => ({ tag: "Put", payload })
 
 it("defaults: unbounded, the sender waits, high water at 10,000, a restart keeps the queue", () => {
-  const admission = new Admission({})
+  const admission = new Admission({}, noFault)
   assert.deepStrictEqual(
     [admission.capacity, admission.bytes, admission.whileRestarting, admission.overflow, admission.highWater],
     [Infinity, Infinity, Infinity, "suspend", 10_000]
@@ -17,7 +19,7 @@ it("defaults: unbounded, the sender waits, high water at 10,000, a restart keeps
 })
 
 it("only rules about single messages look at each of them", () => {
-  const looks = (options: MailboxOptions) => new Admission(options).looksAtEach
+  const looks = (options: MailboxOptions) => new Admission(options, noFault).looksAtEach
   assert.isFalse(looks({}))
   assert.isFalse(looks({ capacity: 10, overflow: "drop-oldest", highWater: 5, onRestart: "discard" }))
   assert.isTrue(looks({ bytes: 10 }))
@@ -26,7 +28,7 @@ it("only rules about single messages look at each of them", () => {
 })
 
 it("bounded by count: full at the capacity, not before", () => {
-  const admission = new Admission({ capacity: 3 })
+  const admission = new Admission({ capacity: 3 }, noFault)
   assert.deepStrictEqual(
     [0, 2, 3, 4].map((size) => admission.isFull(size, message(1))),
     [false, false, true, true]
@@ -34,7 +36,7 @@ it("bounded by count: full at the capacity, not before", () => {
 })
 
 it("bounded by bytes: full when the next one would go beyond the bound", () => {
-  const admission = new Admission({ bytes: 100, sizeOf: ({ payload }) => payload as number })
+  const admission = new Admission({ bytes: 100, sizeOf: ({ payload }) => payload as number }, noFault)
   admission.added(message(60))
   assert.isFalse(admission.isFull(1, message(40)))
   assert.isTrue(admission.isFull(1, message(41)))
@@ -43,7 +45,7 @@ it("bounded by bytes: full when the next one would go beyond the bound", () => {
 })
 
 it("a message larger than the whole bound is let into an empty mailbox only", () => {
-  const admission = new Admission({ bytes: 100, sizeOf: ({ payload }) => payload as number })
+  const admission = new Admission({ bytes: 100, sizeOf: ({ payload }) => payload as number }, noFault)
   assert.isFalse(admission.isFull(0, message(1_000)))
   admission.added(message(1_000))
   assert.isTrue(admission.isFull(1, message(1)))
@@ -54,7 +56,7 @@ it.effect.prop(
   { sizes: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50 }))) },
   ({ sizes }) =>
     Effect.sync(() => {
-      const admission = new Admission({ bytes: 100, sizeOf: ({ payload }) => payload as number })
+      const admission = new Admission({ bytes: 100, sizeOf: ({ payload }) => payload as number }, noFault)
       for (const size of sizes) admission.added(message(size))
       for (const size of sizes) admission.taken(message(size))
       assert.isFalse(admission.isFull(1, message(100)))
@@ -65,7 +67,7 @@ it.effect.prop(
 it("sizes by default: strings, buffers and numbers of the payload, one level deep", () => {
   const sizeOf = (payload: unknown): number => {
     for (let bytes = 0; ; bytes++) {
-      const admission = new Admission({ bytes })
+      const admission = new Admission({ bytes }, noFault)
       if (!admission.isFull(1, message(payload))) return bytes
     }
   }
@@ -80,9 +82,9 @@ it("sizes by default: strings, buffers and numbers of the payload, one level dee
 it("the mailbox's own priorities go before what the sender says, which goes before the default", () => {
   const urgent = new Envelope(0, undefined)
   urgent.priority = 200
-  const plain = new Admission({})
+  const plain = new Admission({}, noFault)
   assert.deepStrictEqual([plain.priority(0, message(1)), plain.priority(urgent, message(1))], [128, 200])
-  const own = new Admission({ priority: ({ payload }) => payload as number })
+  const own = new Admission({ priority: ({ payload }) => payload as number }, noFault)
   assert.deepStrictEqual([own.priority(0, message(7)), own.priority(urgent, message(7))], [7, 7])
 })
 
@@ -101,4 +103,23 @@ it("priorities are whole numbers from 0 to 255, whatever comes in", () => {
     [Number.NaN, 0]
   ]
   for (const [given, expected] of cases) assert.strictEqual(clampPriority(given), expected, String(given))
+})
+
+it("a function of the options that throws, or gives no number, is told, and the default stands in for it", () => {
+  const faults: Array<string> = []
+  const admission = new Admission(
+    {
+      bytes: 20,
+      sizeOf: () => {
+        throw new Error("no size")
+      },
+      priority: () => Number.NaN
+    },
+    (rule, defect) => faults.push(`${rule}: ${(defect as Error).message}`)
+  )
+  assert.strictEqual(admission.priority(0, message("ab")), 128)
+  admission.added(message("ab"))
+  assert.isFalse(admission.isFull(1, message("12345678")))
+  assert.isTrue(admission.isFull(1, message("123456789")))
+  assert.deepStrictEqual([...new Set(faults)], ["priority: priority must give a number, got NaN", "sizeOf: no size"])
 })
