@@ -66,6 +66,8 @@ it("the view draws a tree and a bar", () => {
     restart: "permanent",
     incarnation: 1,
     lastFailure: undefined,
+    failures: [],
+    significant: false,
     nextAttempt: undefined,
     queued: 0,
     children: []

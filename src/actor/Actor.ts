@@ -63,6 +63,7 @@ import {
   type Services
 } from "./Behavior.ts"
 import { markConcurrent } from "./handlers.ts"
+import { ignore as ignoreStart, isIgnored } from "./ignore.ts"
 import { Nursery, SHUTDOWN_MILLIS } from "./nursery.ts"
 import { Compiled, type Protocol } from "./Protocol.ts"
 import { type AskDescription, describeAsk, forward as forwardRequest } from "./sending.ts"
@@ -174,12 +175,16 @@ export const spawn: {
     let exit: Exit.Exit<void, unknown> | undefined
     let resume: ((effect: Effect.Effect<ActorRef<A>, E>) => void) | undefined
     slot.start((started) => {
-      exit = started
-      if (Exit.isFailure(started)) {
+      const ignored = Exit.isFailure(started) && isIgnored(started.cause)
+      exit = ignored ? Exit.void : started
+      if (ignored) {
+        nursery.release(slot)
+        slot.finish(ExitReason.Normal)
+      } else if (Exit.isFailure(started)) {
         nursery.release(slot)
         slot.finish(ExitReason.fromExit(started))
       } else if (nursery.isClosed) slot.stop(ExitReason.Shutdown())
-      resume?.(Exit.isSuccess(started) ? Effect.succeed(ref) : Effect.failCause(started.cause as Cause.Cause<E>))
+      resume?.(Exit.isSuccess(exit) ? Effect.succeed(ref) : Effect.failCause(exit.cause as Cause.Cause<E>))
     })
     if (exit !== undefined) return Exit.isSuccess(exit) ? Exit.succeed(ref) : (exit as Exit.Exit<never, E>)
     return Effect.callback((resumeSpawn) => {
@@ -187,6 +192,31 @@ export const spawn: {
       return Effect.asVoid(stopSlot(slot, ExitReason.Interrupted, Infinity))
     })
   }) as Effect.Effect<ActorRef<A>, E, R | Scope.Scope>
+
+/**
+ * What an init says instead of handlers when there is nothing to do: the actor does not come up, which is no failure. Its
+ * supervisor keeps the spec as stopped, unless it is temporary or dynamic (R7); the ref of a spawned one names an actor
+ * that has ended normally.
+ *
+ * **Example** (No work on Sundays)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { Actor } from "effect-otp"
+ *
+ * class Courier extends Actor.Service<Courier>()("docs/Courier", { Deliver: {} }) {}
+ * const CourierLive = Courier.behavior((day: string) =>
+ *   day === "Sunday" ? Actor.ignore : Effect.succeed(Courier.of({ Deliver: () => {} }))
+ * )
+ *
+ * const program = Effect.map(Actor.spawn(CourierLive, "Sunday"), (courier) => courier.status)
+ * await Effect.runPromise(Effect.scoped(program)) // => "stopped"
+ * ```
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const ignore: Effect.Effect<never> = ignoreStart
 
 // --- Ends ---
 

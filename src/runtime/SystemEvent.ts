@@ -40,6 +40,7 @@ export type SystemEvent =
       readonly within: number
       readonly reason: ExitReason
     }
+  | { readonly _tag: "AutoShutdown"; readonly path: string; readonly child: string }
   | { readonly _tag: "ShutdownError"; readonly path: string; readonly child: string; readonly reason: ExitReason }
   | { readonly _tag: "MailboxHighWater"; readonly path: string; readonly size: number }
   | {

@@ -8,6 +8,7 @@ import type * as Layer from "effect/Layer"
 import type * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import { type Behavior, implOf, isBehavior } from "../actor/Behavior.ts"
+import type { AutoShutdown } from "./AutoShutdown.ts"
 import { type Backoff, make as makeBackoff } from "./Backoff.ts"
 import type { AnyOnFailure, OnFailure } from "./Directive.ts"
 import { defaultIntensity, type Intensity } from "./Intensity.ts"
@@ -50,6 +51,16 @@ export interface Report {
 }
 
 /**
+ * The key of any service.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AnyKey {
+  readonly key: string
+}
+
+/**
  * How a child is kept alive. Everything has a default.
  *
  * @category models
@@ -70,6 +81,20 @@ export interface Options<E, R = never> {
   readonly backoff?: Schedule.Schedule<unknown, NoInfer<E>> | Backoff<NoInfer<E>>
   /** Asked before each start: `false` leaves it out, which counts as a successful start. */
   readonly when?: Effect.Effect<boolean, never, R>
+  /**
+   * When it counts as started: once this has succeeded, within its `startTimeout`. Until then the next child is not started.
+   * Its failure is a failed start. Default: as soon as its init has ended.
+   */
+  readonly ready?: Effect.Effect<unknown, unknown, R>
+  /** The services it uses, for a `Supervisor.graph` to derive the order from. Default: none. */
+  readonly needs?: ReadonlyArray<AnyKey>
+  /** The services it provides besides those that are known: an actor provides its ref. Default: none. */
+  readonly provides?: ReadonlyArray<AnyKey>
+  /**
+   * Whether its end by itself may end the supervisor: see `autoShutdown`, without which no child can be significant. Not
+   * for `permanent` children, which are restarted instead (R42). Default `false`.
+   */
+  readonly significant?: boolean
   /** How failures are logged. Default: `Warn`, from the fourth in a row on `Error`. */
   readonly report?: Partial<Report>
 }
@@ -86,8 +111,12 @@ export interface SupervisorOptions<C extends ReadonlyArray<unknown>, R = never> 
   readonly strategy?: Strategy
   /** Default: 1 restart within 5 seconds. */
   readonly intensity?: Intensity
+  /** Whether it ends, in order and with reason shutdown, when significant children have ended. Default `never`. */
+  readonly autoShutdown?: AutoShutdown
   /** What its parent does when it ends. Default `permanent`. */
   readonly restart?: Restart
+  /** Whether its own end counts for its parent's `autoShutdown`. Default `false`. */
+  readonly significant?: boolean
   /** Asked before each start: `false` leaves it out, which counts as a successful start. */
   readonly when?: Effect.Effect<boolean, never, R>
   /** Started in this order, stopped in reverse. */
@@ -104,6 +133,7 @@ export interface Settings {
   readonly id: string
   readonly kind: "actor" | "supervisor" | "effect" | "service"
   readonly restart: Restart
+  readonly significant: boolean
   /** Milliseconds, `Infinity` for all the time it needs. */
   readonly shutdown: number | "kill"
   /** Milliseconds. */
@@ -125,9 +155,12 @@ export type Target =
       readonly _tag: "supervisor"
       readonly strategy: Strategy
       readonly intensity: Intensity
+      readonly autoShutdown: AutoShutdown
       readonly children: ReadonlyArray<SpecImpl>
       /** Children come and go while it runs: ended ones are forgotten, and all stop together. */
       readonly dynamic: boolean
+      /** Children are in the order of what they need, and share the fate of what they need. */
+      readonly graph: boolean
       /** A service made of the running supervisor. */
       readonly provides: { readonly key: string; readonly make: (node: never) => unknown } | undefined
     }
@@ -138,6 +171,9 @@ export interface SpecImpl extends ChildSpec<unknown, unknown, unknown>, Settings
   readonly onFailure: AnyOnFailure | undefined
   readonly backoff: Backoff<unknown> | undefined
   readonly when: Effect.Effect<boolean> | undefined
+  readonly ready: Effect.Effect<unknown, unknown> | undefined
+  readonly needs: ReadonlyArray<string>
+  readonly provides: ReadonlyArray<string>
 }
 
 const defaultReport: Report = { level: "Warn", raisedLevel: "Error", raisedAfter: 3 }
@@ -157,6 +193,7 @@ const build = (
     kind: target._tag,
     target,
     restart: options.restart ?? "permanent",
+    significant: options.significant ?? false,
     shutdown: shutdown === "kill" ? "kill" : toMillis(shutdown),
     startTimeout: toMillis(startTimeout),
     report: options.report === undefined ? defaultReport : { ...defaultReport, ...options.report },
@@ -167,8 +204,23 @@ const build = (
         : Schedule.isSchedule(options.backoff)
           ? (makeBackoff(options.backoff) as Backoff<unknown>)
           : (options.backoff as unknown as Backoff<unknown>),
-    when: options.when as Effect.Effect<boolean> | undefined
+    when: options.when as Effect.Effect<boolean> | undefined,
+    ready: options.ready as Effect.Effect<unknown, unknown> | undefined,
+    needs: keysOf(options.needs),
+    provides: [...providedBy(target), ...keysOf(options.provides)]
   }) as unknown as SpecImpl
+
+const keysOf = (keys: ReadonlyArray<AnyKey> | undefined): ReadonlyArray<string> =>
+  keys === undefined || keys.length === 0 ? NO_KEYS : keys.map(({ key }) => key)
+
+const NO_KEYS: ReadonlyArray<string> = []
+
+const providedBy = (target: Target): ReadonlyArray<string> => {
+  if (target._tag === "actor") return target.provides ? [implOf(target.behavior).key.key] : NO_KEYS
+  if (target._tag !== "supervisor") return NO_KEYS
+  const own = target.provides === undefined ? [] : [target.provides.key]
+  return [...own, ...target.children.flatMap((child) => child?.provides ?? NO_KEYS)]
+}
 
 /** Limits that are no durations stay as they are, for `validate` to refuse. */
 const toMillis = (input: Duration.Input): number => {
@@ -203,7 +255,8 @@ export const ofLayer = (id: string, layer: Layer.Layer<unknown, unknown>, option
 export const ofSupervisor = (
   id: string,
   options: SupervisorOptions<ReadonlyArray<unknown>, unknown>,
-  dynamic?: Extract<Target, { readonly _tag: "supervisor" }>["provides"]
+  dynamic?: Extract<Target, { readonly _tag: "supervisor" }>["provides"],
+  graph = false
 ): SpecImpl =>
   build(
     id,
@@ -211,12 +264,15 @@ export const ofSupervisor = (
       _tag: "supervisor",
       strategy: options.strategy ?? "one-for-one",
       intensity: options.intensity ?? defaultIntensity,
+      autoShutdown: options.autoShutdown ?? "never",
       children: (options.children ?? []).map(toSpec),
       dynamic: dynamic !== undefined,
+      graph,
       provides: dynamic
     },
     {
       ...(options.restart === undefined ? undefined : { restart: options.restart }),
+      ...(options.significant === undefined ? undefined : { significant: options.significant }),
       ...(options.when === undefined ? undefined : { when: options.when })
     },
     Duration.infinity,
@@ -232,6 +288,7 @@ export const settingsOf = (spec: SpecImpl): Settings => ({
   id: spec.id,
   kind: spec.kind,
   restart: spec.restart,
+  significant: spec.significant,
   shutdown: spec.shutdown,
   startTimeout: spec.startTimeout,
   report: spec.report

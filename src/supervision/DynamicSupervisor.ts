@@ -1,5 +1,6 @@
 /**
- * Children started on demand, one per key, all of one behavior; each is found again by its key, and all stop together.
+ * Children that come and go while the program runs: one per key, found again by it, or as many as are started, or each of a
+ * behavior of its own. They are addressed by ref or key, never by id; those that end are forgotten, and all stop at once.
  *
  * Where the children are known when the program is written, use `Supervisor.make`: it keeps an order among them.
  *
@@ -21,36 +22,20 @@
  * await Effect.runPromise(program.pipe(Effect.provide(Supervisor.layer(Tree)))) // => "lobby"
  * ```
  */
-import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import type { ActorRef } from "../actor/ActorRef.ts"
-import { type Behavior, withArgs } from "../actor/Behavior.ts"
-import * as ExitReason from "../runtime/ExitReason.ts"
-import type { Child } from "./child.ts"
-import { type ChildSpec, ofBehavior, ofSupervisor, type Options } from "./ChildSpec.ts"
-import { StartFailed, SupervisorNotRunning } from "./errors.ts"
-import type { Intensity } from "./Intensity.ts"
-import type { SupervisorNode } from "./node.ts"
-import { request } from "./request.ts"
+import type * as Option from "effect/Option"
+import type { ActorRef, Endable } from "../actor/ActorRef.ts"
+import type { Behavior } from "../actor/Behavior.ts"
+import type { ChildSpec } from "./ChildSpec.ts"
+import { DynamicChildren, specOf } from "./dynamicChildren.ts"
+import type { ChildOptions, DynamicOptions, OpenOptions } from "./dynamicOptions.ts"
+import { type ChildNotFound, type InvalidSpec, MaxChildrenReached, type StartFailed } from "./errors.ts"
+import type { SupervisorNotRunning } from "./errors.ts"
+import type { ChildStatus } from "./status.ts"
 
-/**
- * The supervisor has as many children as it may have. Stop one, or allow more with `maxChildren`.
- *
- * @category errors
- * @since 0.1.0
- */
-export class MaxChildrenReached extends Schema.TaggedError<MaxChildrenReached>()("MaxChildrenReached", {
-  path: Schema.String,
-  maxChildren: Schema.Number
-}) {
-  override get message(): string {
-    return `${this.path} has ${this.maxChildren} children and may have no more`
-  }
-}
+export type { ChildOptions, DynamicOptions, OpenOptions } from "./dynamicOptions.ts"
+export { MaxChildrenReached }
 
 /**
  * Why a child could not be had.
@@ -61,128 +46,120 @@ export class MaxChildrenReached extends Schema.TaggedError<MaxChildrenReached>()
 export type AtError = StartFailed<unknown> | MaxChildrenReached | SupervisorNotRunning
 
 /**
- * The running children of one behavior, by key.
+ * Running children, each of a behavior of its own.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Shape<A> {
-  /** The running child of this key, started first if there is none. */
-  readonly at: (key: string) => Effect.Effect<ActorRef<A>, AtError>
+export interface OpenShape<Req = never> {
+  /** Starts a child of any behavior. Fails, and keeps nothing, when its init does. */
+  readonly startChild: <A, E, R>(
+    behavior: Behavior<A, void, E, R>,
+    options?: ChildOptions<E>
+  ) => Effect.Effect<ActorRef<A>, StartFailed<E> | MaxChildrenReached | SupervisorNotRunning, R | Req>
+  /**
+   * Stops a child, within its shutdown time, and forgets it. Others go on meanwhile. Fails for a ref that is no child, also
+   * for one that was: it has been forgotten.
+   */
+  readonly terminate: (ref: Endable) => Effect.Effect<void, ChildNotFound | SupervisorNotRunning, Req>
+  /** All children in the order of their start, restarting ones among them. Never waits. */
+  readonly children: Effect.Effect<ReadonlyArray<ChildStatus>, never, Req>
+  /** How many children there are, restarting ones among them. Never waits. */
+  readonly count: Effect.Effect<number, never, Req>
+}
+
+/**
+ * The running children of one behavior, started with arguments or by key.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Shape<A, Args = string, Req = never> extends OpenShape<Req> {
+  /** Starts one more child with these arguments. */
+  readonly start: (args: Args) => Effect.Effect<ActorRef<A>, AtError, Req>
+  /** The running child of this key, started first if there is none. Its key is its argument. */
+  readonly at: (key: Args & string) => Effect.Effect<ActorRef<A>, AtError, Req>
   /** The child of this key, if there is one. */
-  readonly get: (key: string) => Effect.Effect<Option.Option<ActorRef<A>>>
+  readonly get: (key: string) => Effect.Effect<Option.Option<ActorRef<A>>, never, Req>
   /** Stops the child of this key and forgets it; nothing happens when there is none. */
-  readonly stop: (key: string) => Effect.Effect<void, SupervisorNotRunning>
-  /** How many children there are, restarting ones among them. */
-  readonly count: Effect.Effect<number>
+  readonly stop: (key: string) => Effect.Effect<void, SupervisorNotRunning, Req>
+  /** Everyone, in the order of their start. */
+  readonly refs: Effect.Effect<ReadonlyArray<ActorRef<A>>, never, Req>
+  /**
+   * Takes another template and other options, as a whole (R44): the budget holds at once, what is started or restarted from
+   * now on follows the new behavior, and running children are not touched.
+   */
+  readonly reconfigure: <E, R>(
+    behavior: Behavior<A, Args, E, R>,
+    options?: DynamicOptions<E>
+  ) => Effect.Effect<void, InvalidSpec | SupervisorNotRunning, R | Req>
 }
 
 /**
- * How the children are kept alive.
+ * A dynamic supervisor class: the service key of its children, the same calls on the one in scope, and the maker of its
+ * child spec.
  *
  * @category models
  * @since 0.1.0
  */
-export interface DynamicOptions<E> extends Omit<Options<E>, "id" | "when"> {
-  /** How many children there may be at a time; restarting ones count. Default: any number. */
-  readonly maxChildren?: number
-  /** How many restarts, over all children, in how much time. Default: 1 within 5 seconds. */
-  readonly intensity?: Intensity
-}
-
-/**
- * A dynamic supervisor class: the service key of its children, and the maker of its child spec.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Class<Self, A> extends Context.Key<Self, Shape<A>> {
+export interface Class<Self, A, Args = string> extends Context.Key<Self, Shape<A, Args>>, Shape<A, Args, Self> {
   new (_: never): {}
-  /** The running child of this key, started first if there is none. */
-  readonly at: (key: string) => Effect.Effect<ActorRef<A>, AtError, Self>
-  /** The child of this key, if there is one. */
-  readonly get: (key: string) => Effect.Effect<Option.Option<ActorRef<A>>, never, Self>
-  /** Stops the child of this key and forgets it. */
-  readonly stop: (key: string) => Effect.Effect<void, SupervisorNotRunning, Self>
-  /** How many children there are. */
-  readonly count: Effect.Effect<number, never, Self>
-  /** The supervisor as a child of a tree; its children are started with their key. */
-  child<E, R>(behavior: Behavior<A, string, E, R>, options?: DynamicOptions<E>): ChildSpec<Self, E, R>
+  /** The supervisor as a child of a tree; its children are started with their arguments, or their key. */
+  child<E, R>(behavior: Behavior<A, Args, E, R>, options?: DynamicOptions<E>): ChildSpec<Self, E, R>
 }
 
 /**
- * Defines a dynamic supervisor: `class Rooms extends DynamicSupervisor.Service<Rooms>()("app/Rooms", Room) {}`.
+ * A dynamic supervisor class without a template: each child brings its own behavior.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenClass<Self> extends Context.Key<Self, OpenShape>, OpenShape<Self> {
+  new (_: never): {}
+  /** The supervisor as a child of a tree. */
+  child(options?: OpenOptions): ChildSpec<Self, never, never>
+}
+
+/**
+ * Defines a dynamic supervisor: `class Rooms extends DynamicSupervisor.Service<Rooms>()("app/Rooms", Room) {}`. Children
+ * that take something else than a key name its type: `DynamicSupervisor.Service<Jobs, Job>()("app/Jobs", Worker)`. Without an
+ * actor each child brings its own behavior.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const Service =
-  <Self>() =>
-  <A>(id: string, _actor: Context.Key<A, ActorRef<A>>): Class<Self, A> => {
-    const base = Context.Service<Self, Shape<A>>()(id)
-    return Object.assign(base, {
-      at: (key: string) => Effect.flatMap(base, (children) => children.at(key)),
-      get: (key: string) => Effect.flatMap(base, (children) => children.get(key)),
-      stop: (key: string) => Effect.flatMap(base, (children) => children.stop(key)),
-      count: Effect.flatMap(base, (children) => children.count),
-      child: (behavior: Behavior<A, string, unknown, unknown>, options: DynamicOptions<never> = {}) =>
-        ofSupervisor(
-          id,
-          { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
-          { key: id, make: (node: SupervisorNode) => new Children(node, behavior, options) }
-        )
-    }) as unknown as Class<Self, A>
-  }
+export const Service = <Self, Args = string>(): {
+  <A>(id: string, actor: Context.Key<A, ActorRef<A>>): Class<Self, A, Args>
+  (id: string): OpenClass<Self>
+} =>
+  ((id: string, actor?: unknown) => {
+    const base = Context.Service<Self, Shape<unknown, Args>>()(id) as unknown as Context.Key<Self, DynamicChildren>
+    const child =
+      actor === undefined
+        ? (options: OpenOptions = {}) => specOf(id, undefined, options)
+        : (behavior: unknown, options: OpenOptions = {}) =>
+            specOf(id, behavior as Behavior<unknown, unknown, unknown, unknown>, options)
+    return Object.assign(base, accessors(base), { child })
+  }) as never
 
-class Children<A> implements Shape<A> {
-  private readonly node: SupervisorNode
-  private readonly behavior: Behavior<A, string, unknown, unknown>
-  private readonly options: DynamicOptions<never>
-  private readonly maxChildren: number
-
-  constructor(node: SupervisorNode, behavior: Behavior<A, string, unknown, unknown>, options: DynamicOptions<never>) {
-    this.node = node
-    this.behavior = behavior
-    this.options = options
-    this.maxChildren = options.maxChildren ?? Infinity
-  }
-
-  readonly at = (key: string): Effect.Effect<ActorRef<A>, AtError> =>
-    Effect.suspend(() => {
-      const existing = this.node.children.get(key)
-      if (existing !== undefined && existing.state !== "stopped") return Effect.succeed(refOf<A>(existing))
-      return request(this.node, () => this.startAt(key))
-    })
-
-  readonly get = (key: string): Effect.Effect<Option.Option<ActorRef<A>>> =>
-    Effect.sync(() => Option.map(Option.fromUndefinedOr(this.node.children.get(key)), (child) => refOf<A>(child)))
-
-  readonly stop = (key: string): Effect.Effect<void, SupervisorNotRunning> =>
-    request(this.node, () => {
-      const child = this.node.children.get(key)
-      if (child === undefined) return Effect.void
-      const stopped = this.node.stop(child) ?? Effect.void
-      return Effect.map(stopped, () => this.node.forget(child, ExitReason.Shutdown()))
-    })
-
-  readonly count: Effect.Effect<number> = Effect.sync(() => this.node.children.size)
-
-  private startAt(key: string): Effect.Effect<ActorRef<A>, AtError> {
-    const { node } = this
-    const existing = node.children.get(key)
-    if (existing !== undefined) return Effect.succeed(refOf<A>(existing))
-    if (node.children.size >= this.maxChildren) {
-      return Effect.fail(new MaxChildrenReached({ path: node.path, maxChildren: this.maxChildren }))
-    }
-    const behavior = withArgs(this.behavior, key) as Behavior<unknown, void, unknown, unknown>
-    const child = node.adopt(ofBehavior(behavior, { ...this.options, id: key }, false), node.tree)
-    return Effect.flatMap(node.start(child), (exit) => {
-      if (Exit.isSuccess(exit)) return Effect.succeed(refOf<A>(child))
-      node.forget(child, ExitReason.Failed(exit.cause))
-      const cause = exit.cause as Cause.Cause<never>
-      return Effect.fail(new StartFailed<unknown>({ path: node.path, child: key, cause }))
-    })
+/** The calls of the service, on the one in scope. */
+const accessors = <Self>(key: Context.Key<Self, DynamicChildren>) => {
+  const call =
+    <Args extends ReadonlyArray<never>, A, E, R>(
+      use: (children: DynamicChildren, ...args: Args) => Effect.Effect<A, E, R>
+    ) =>
+    (...args: Args) =>
+      Effect.flatMap(key, (children) => use(children, ...args))
+  return {
+    startChild: call((children, behavior: never, options: never) => children.startChild(behavior, options)),
+    terminate: call((children, ref: never) => children.terminate(ref)),
+    children: Effect.flatMap(key, (children) => children.children),
+    count: Effect.flatMap(key, (children) => children.count),
+    start: call((children, args: never) => children.start(args)),
+    at: call((children, name: never) => children.at(name)),
+    get: call((children, name: never) => children.get(name)),
+    stop: call((children, name: never) => children.stop(name)),
+    refs: Effect.flatMap(key, (children) => children.refs),
+    reconfigure: call((children, behavior: never, options: never) => children.reconfigure(behavior, options))
   }
 }
-
-const refOf = <A>(child: Child): ActorRef<A> => child.slot.ref as ActorRef<A>

@@ -43,8 +43,40 @@ export class Window {
     return true
   }
 
-  /** How many restarts count now. */
-  used(now: number): number {
-    return this.times.filter((time) => time >= now - this.within).length
+  /** The restarts that count now, oldest first: when each of them was. */
+  counting(now: number): ReadonlyArray<number> {
+    return this.times.filter((time) => time >= now - this.within).sort((a, b) => a - b)
   }
+
+  /** A window of another size that goes on with what counts now; only the latest where not all fit. */
+  resized(intensity: Intensity, now: number): Window {
+    const window = new Window(intensity)
+    if (window.restarts === 0) return window
+    const kept = this.counting(now).slice(-window.restarts)
+    window.times.push(...kept)
+    window.next = kept.length % window.restarts
+    return window
+  }
+}
+
+/**
+ * How much of its budget a supervisor has used up. All times are in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Budget {
+  readonly restarts: number
+  readonly within: number
+  readonly used: number
+  readonly left: number
+  /** How long each restart will still count, the one that is forgotten first at the front. */
+  readonly expires: ReadonlyArray<number>
+}
+
+/** What can be read of a window. @internal */
+export const budgetOf = (window: Window, now: number): Budget => {
+  const { restarts, within } = window
+  const expires = window.counting(now).map((time) => time + within - now)
+  return { restarts, within, used: expires.length, left: restarts - expires.length, expires }
 }

@@ -49,7 +49,7 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Owner, Slot } from "../runtime/slot.ts"
 import * as Spec from "./ChildSpec.ts"
 import type { ChildSpec, Options, SupervisorOptions } from "./ChildSpec.ts"
-import { Escalated, type InvalidSpec, RestartIntensityExceeded, StartFailed } from "./errors.ts"
+import { Escalated, type InvalidSpec, RestartIntensityExceeded, StartFailed, TreeEnded } from "./errors.ts"
 import { SupervisorNode } from "./node.ts"
 import { RefImpl, type SupervisorRef } from "./SupervisorRef.ts"
 import { Tree } from "./tree.ts"
@@ -65,12 +65,16 @@ export {
   RestartIntensityExceeded,
   StartFailed,
   StartTimeout,
-  SupervisorNotRunning
+  SupervisorNotRunning,
+  TreeEnded
 } from "./errors.ts"
-export type { Intensity } from "./Intensity.ts"
+export type { AutoShutdown } from "./AutoShutdown.ts"
+export type { ChildState, Failure } from "./childState.ts"
+export type { Budget, Intensity } from "./Intensity.ts"
 export type { Restart } from "./Restart.ts"
 export type { Strategy } from "./Strategy.ts"
-export type { ChildStatus, SupervisorRef } from "./SupervisorRef.ts"
+export type { ChildStatus, Counts } from "./status.ts"
+export type { SupervisorRef } from "./SupervisorRef.ts"
 
 // --- Specs ---
 
@@ -123,6 +127,42 @@ export const make = <const C extends ReadonlyArray<Child>, R = never>(
   id: string,
   options: SupervisorOptions<C, R>
 ): ChildSpec<Out<C[number]>, Err<C[number]>, Needs<C> | NoInfer<R>> => Spec.ofSupervisor(id, options as never) as never
+
+/**
+ * A supervisor whose children say what they need from each other, by `needs` and `provides`. They start in that order,
+ * whatever the order of the list, stop in reverse, and when one fails those that need it, and only those, are restarted
+ * with it (strategy `rest-for-one`, the default here). A circle is an `InvalidSpec`.
+ *
+ * **Example** (The pool needs the database)
+ *
+ * ```ts import.meta.vitest
+ * import { Context, Effect, Layer } from "effect"
+ * import { Supervisor } from "effect-otp"
+ *
+ * const log: Array<string> = []
+ * class Db extends Context.Service<Db, string>()("docs/Db") {}
+ * class Pool extends Context.Service<Pool, string>()("docs/Pool") {}
+ * const DbLive = Layer.effect(Db, Effect.sync(() => (log.push("db"), "db")))
+ * const PoolLive = Layer.effect(Pool, Effect.map(Db, (db) => (log.push("pool"), `pool of ${db}`)))
+ *
+ * const Infra = Supervisor.graph("infra", {
+ *   children: [
+ *     Supervisor.service("pool", PoolLive, { needs: [Db], provides: [Pool] }),
+ *     Supervisor.service("db", DbLive, { provides: [Db] })
+ *   ]
+ * })
+ * await Effect.runPromise(Effect.provide(Pool, Supervisor.layer(Infra))) // => "pool of db"
+ * log // => ["db", "pool"]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const graph = <const C extends ReadonlyArray<Child>, R = never>(
+  id: string,
+  options: SupervisorOptions<C, R>
+): ChildSpec<Out<C[number]>, Err<C[number]>, Exclude<Req<C[number]>, Out<C[number]>> | NoInfer<R>> =>
+  Spec.ofSupervisor(id, { strategy: "rest-for-one", ...options } as never, undefined, true) as never
 
 /**
  * An actor as a child, with its options. A behavior alone stands for a child with all defaults.
@@ -291,5 +331,46 @@ export const launch = <O, E, R, A, E2, R2>(
       const node = yield* acquire(tree)
       yield* Effect.provideContext(Layer.build(app), node.tree.own as never)
       yield* awaitEnd<E>(node)
+    })
+  ) as never
+
+/**
+ * Structured concurrency with restarts: runs an effect with the services of a tree, whose life is the effect's. When the
+ * effect ends, however it does, the tree is stopped in order; when the tree gives up or escalates, the effect is
+ * interrupted and the failure is its own.
+ *
+ * **Example** (A counter for the length of a computation)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor, Supervisor } from "effect-otp"
+ *
+ * class Counter extends Actor.Service<Counter>()("docs/Counter", { Next: { success: Schema.Int } }) {}
+ * const CounterLive = Counter.behavior(Effect.sync(() => {
+ *   let count = 0
+ *   return Counter.of({ Next: () => ++count })
+ * }))
+ * const Tree = Supervisor.make("counting", { children: [CounterLive] })
+ *
+ * const program = Effect.gen(function*() {
+ *   const counter = yield* Counter
+ *   yield* counter.ask.Next()
+ *   return yield* counter.ask.Next()
+ * })
+ * await Effect.runPromise(Supervisor.using(Tree, program)) // => 2
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const using = <O, E, R, A, E2, R2>(
+  tree: ChildSpec<O, E, R>,
+  effect: Effect.Effect<A, E2, R2>
+): Effect.Effect<A, StartFailed<E> | Escalation<E> | TreeEnded | E2, Exclude<R, Scope.Scope> | Exclude<R2, O>> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const node = yield* acquire(tree)
+      const ended = Effect.andThen(awaitEnd<E>(node), Effect.fail(new TreeEnded({ path: node.path })))
+      return yield* Effect.raceFirst(Effect.provideContext(effect, node.tree.own as never), ended)
     })
   ) as never

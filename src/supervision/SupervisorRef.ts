@@ -14,50 +14,16 @@ import type { Status } from "../actor/ActorRef.ts"
 import { stopSlot } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
-import { type Child, type ChildState } from "./child.ts"
+import type { Child } from "./child.ts"
 import { type ChildSpec, type Settings, settingsOf, toSpec } from "./ChildSpec.ts"
 import { ChildConflict, ChildNotFound, InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
+import { type Budget, budgetOf } from "./Intensity.ts"
 import type { SupervisorNode } from "./node.ts"
+import { changeProblem } from "./reconfiguring.ts"
 import { request } from "./request.ts"
+import { type ChildStatus, type Counts, countsOf, statusesOf } from "./status.ts"
+import type { Tree } from "./tree.ts"
 import { problemOf } from "./validate.ts"
-
-/**
- * A child as it is now. Times are monotonic milliseconds of the system's Clock.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ChildStatus {
-  readonly id: string
-  readonly path: string
-  readonly kind: Settings["kind"]
-  readonly restart: Settings["restart"]
-  readonly state: ChildState
-  /** Which run it is in, 1 for the first, 0 before it. */
-  readonly incarnation: number
-  /** How often this supervisor has asked for a restart of it. */
-  readonly restarts: number
-  readonly lastFailure: ExitReason.ExitReason | undefined
-  /** When the attempt it waits for will be made. */
-  readonly nextAttempt: number | undefined
-  /** Messages queued. */
-  readonly queued: number
-  /** The children of a supervisor. */
-  readonly children: ReadonlyArray<ChildStatus>
-}
-
-/**
- * How many children there are (rule R38): known, running, and by kind.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Counts {
-  readonly specs: number
-  readonly active: number
-  readonly supervisors: number
-  readonly workers: number
-}
 
 /**
  * The handle of a running supervisor whose children provide `Out`.
@@ -75,6 +41,8 @@ export interface SupervisorRef<in Out> {
   /** All children in start order. Never waits. */
   readonly children: Effect.Effect<ReadonlyArray<ChildStatus>>
   readonly count: Effect.Effect<Counts>
+  /** How many restarts it may still have, and when those before are forgotten. Never waits. */
+  readonly budget: Effect.Effect<Budget>
   /** Adds a child behind the others and starts it; gives what it provides. After a failed start nothing is kept. */
   startChild<O, E, R>(
     spec: ChildSpec<O, E, R> | Behavior<O, void, E, R>
@@ -87,6 +55,12 @@ export interface SupervisorRef<in Out> {
   ): Effect.Effect<Context.Context<never>, ChildNotFound | ChildConflict | StartFailed<unknown> | SupervisorNotRunning>
   /** Forgets a child that is stopped. */
   deleteChild(id: string): Effect.Effect<void, ChildNotFound | ChildConflict | SupervisorNotRunning>
+  /**
+   * Takes a new configuration, made by `Supervisor.make` with the same id, as a whole or not at all (R44). Its settings
+   * hold at once. Running children are not touched: a known id follows its new spec from its next start or stop on, a new
+   * one is added without being started, and one that is left out stays until the supervisor itself is restarted.
+   */
+  reconfigure<O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<void, InvalidSpec | SupervisorNotRunning, R>
   /** The spec of a child with its defaults filled in. */
   getChild(id: string): Effect.Effect<Settings, ChildNotFound>
   /** The handle of a supervisor among the children. */
@@ -123,28 +97,32 @@ export class RefImpl implements SupervisorRef<unknown> {
   get ended(): Effect.Effect<ExitReason.ExitReason> {
     return Effect.callback((resume) => Effect.sync(this.node.slot.watch((reason) => resume(Effect.succeed(reason)))))
   }
-  readonly children = Effect.sync(() =>
-    Array.from(this.node.children.values(), (child) => this.statusOf(this.node, child))
-  )
+  readonly children = Effect.sync(() => statusesOf(this.node))
+  readonly count = Effect.sync(() => countsOf(this.node))
+  readonly budget = Effect.sync(() => budgetOf(this.node.window, this.node.slot.system.timers.now()))
 
-  readonly count = Effect.sync((): Counts => {
-    const children = [...this.node.children.values()]
-    const supervisors = children.filter((child) => child.spec.kind === "supervisor").length
-    const active = children.filter((child) => child.state === "running").length
-    return { specs: children.length, active, supervisors, workers: children.length - supervisors }
-  })
+  reconfigure<O, E, R>(next: ChildSpec<O, E, R>) {
+    return Effect.contextWith((context: Context.Context<R>) =>
+      this.request((): Effect.Effect<void, InvalidSpec> => {
+        const { node } = this
+        const spec = toSpec(next)
+        const problem = changeProblem(node, spec)
+        if (problem !== undefined) return Effect.fail(problem)
+        return Effect.sync(() => node.configure(spec, this.treeWith(context)))
+      })
+    ) as never
+  }
 
   startChild<O, E, R>(child: ChildSpec<O, E, R> | Behavior<O, void, E, R>) {
     return Effect.contextWith((context: Context.Context<R>) =>
       this.request((): Effect.Effect<Context.Context<O>, StartFailed<E> | ChildConflict | InvalidSpec> => {
         const { node } = this
         const spec = toSpec(child)
-        const problem = problemOf(spec, node.path)
+        const problem = problemOf(spec, node.path, node.autoShutdown)
         if (problem !== undefined) return Effect.fail(problem)
         const existing = node.children.get(spec.id)
         if (existing !== undefined) return Effect.fail(this.conflict(existing))
-        const tree = node.tree.with(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>)
-        const added = node.adopt(spec, tree)
+        const added = node.adopt(spec, this.treeWith(context))
         return Effect.flatMap(node.start(added), (exit) => {
           if (Exit.isFailure(exit)) {
             node.forget(added, ExitReason.Failed(exit.cause))
@@ -194,7 +172,7 @@ export class RefImpl implements SupervisorRef<unknown> {
   supervisor(id: string): Effect.Effect<SupervisorRef<never>, ChildNotFound> {
     return Effect.flatMap(this.find(id), (child) => {
       const node = this.node.nodeOf(child)
-      if (node === undefined) return Effect.fail(new ChildNotFound({ path: this.path, id }))
+      if (node === undefined) return Effect.fail(new ChildNotFound({ path: this.path, id, dynamic: false }))
       return Effect.succeed(new RefImpl(node) as unknown as SupervisorRef<never>)
     })
   }
@@ -218,28 +196,17 @@ export class RefImpl implements SupervisorRef<unknown> {
     return stopSlot(slot, ExitReason.Shutdown(), limit)
   }
 
-  private statusOf(node: SupervisorNode, child: Child): ChildStatus {
-    const inner = node.nodeOf(child)
-    return {
-      id: child.spec.id,
-      path: child.slot.path,
-      kind: child.spec.kind,
-      restart: child.spec.restart,
-      state: child.state,
-      incarnation: child.slot.incarnations,
-      restarts: child.restarts,
-      lastFailure: child.lastFailure,
-      nextAttempt: child.nextAttempt,
-      queued: child.slot.size,
-      children: inner === undefined ? [] : Array.from(inner.children.values(), (below) => this.statusOf(inner, below))
-    }
-  }
-
   private find(id: string): Effect.Effect<Child, ChildNotFound> {
     return Effect.suspend(() => {
-      const child = this.node.children.get(id)
-      return child === undefined ? Effect.fail(new ChildNotFound({ path: this.path, id })) : Effect.succeed(child)
+      const { isDynamic: dynamic } = this.node
+      const child = dynamic ? undefined : this.node.children.get(id)
+      if (child !== undefined) return Effect.succeed(child)
+      return Effect.fail(new ChildNotFound({ path: this.path, id: String(id), dynamic }))
     })
+  }
+
+  private treeWith<R>(context: Context.Context<R>): Tree {
+    return this.node.tree.with(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>)
   }
 
   private conflict(child: Child): ChildConflict {

@@ -2,9 +2,10 @@
  * A child of a running supervisor: its spec, its place, and what the supervisor remembers about it between restarts.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { make as makeRef } from "../actor/ActorRef.ts"
@@ -16,16 +17,9 @@ import { Timer } from "../runtime/timers.ts"
 import { NO_HANDLERS, type Program } from "../runtime/turns.ts"
 import { Steps } from "./Backoff.ts"
 import type { SpecImpl, Target } from "./ChildSpec.ts"
+import type { ChildState, Failure } from "./childState.ts"
 import type { Directive } from "./Directive.ts"
 import type { Tree } from "./tree.ts"
-
-/**
- * What a child is doing (rule R1). `restarting` lasts from its end to the end of the attempt that succeeds.
- *
- * @category models
- * @since 0.1.0
- */
-export type ChildState = "starting" | "running" | "restarting" | "stopping" | "stopped"
 
 /**
  * What a child tells its supervisor.
@@ -37,14 +31,19 @@ export interface Supervising {
   childEnded(child: Child, reason: ExitReason.ExitReason): void
 }
 
+/** How many failures of a child are remembered. */
+const REMEMBERED = 16
+
+const NONE: ReadonlyArray<Failure> = []
+
 /** @internal */
 export class Child implements Owner {
-  readonly spec: SpecImpl
+  spec: SpecImpl
   readonly slot: Slot
   /** Where its services come from. */
   readonly tree: Tree
   /** Declared in the tree, not added while it ran. */
-  readonly declared: boolean
+  declared: boolean
   state: ChildState = "stopped"
   /** Its end was asked for by the supervisor, so it is no news. */
   asked = false
@@ -52,10 +51,11 @@ export class Child implements Owner {
   directive: Directive | undefined = undefined
   restarts = 0
   failuresInRow = 0
-  lastFailure: ExitReason.ExitReason | undefined = undefined
+  /** Its last failures, the latest last; each but the latest led to a restart. */
+  failures: ReadonlyArray<Failure> = NONE
   /** Monotonic milliseconds of the attempt it waits for. */
   nextAttempt: number | undefined = undefined
-  private readonly steps: Steps | undefined
+  private steps: Steps | undefined
   private startedAt = 0
   private timer: Timer | undefined = undefined
   /** Changes whenever what was pending no longer holds. */
@@ -68,7 +68,18 @@ export class Child implements Owner {
     this.tree = tree
     this.declared = declared
     this.slot = place(this)
-    this.steps = spec.backoff === undefined ? undefined : new Steps(spec.backoff)
+    this.steps = stepsOf(spec)
+  }
+
+  /** Takes a new spec, which holds from its next start or stop on. */
+  respec(spec: SpecImpl): void {
+    this.spec = spec
+    this.steps = stepsOf(spec)
+    if (spec.kind !== "supervisor") this.slot.program = programOf(spec, this.tree)
+  }
+
+  get lastFailure(): ExitReason.ExitReason | undefined {
+    return this.failures[this.failures.length - 1]?.reason
   }
 
   onFailure(_: Slot, cause: Cause.Cause<unknown>): "resume" | "restart" | "stop" {
@@ -99,7 +110,8 @@ export class Child implements Owner {
     if (this.state === "running" && ran >= resetAfter) this.failuresInRow = 0
     if (this.state === "running") this.steps?.ranFor(ran)
     this.failuresInRow++
-    this.lastFailure = reason
+    const at = Context.get(this.tree.base, Clock.Clock).currentTimeMillisUnsafe()
+    this.failures = [...this.failures.slice(1 - REMEMBERED), { at, reason }]
   }
 
   /** Milliseconds until the next attempt, or `undefined` when its schedule says to give up. */
@@ -138,26 +150,31 @@ export const causeOf = (reason: ExitReason.ExitReason): Cause.Cause<unknown> => 
   return Exit.isFailure(exit) ? exit.cause : Cause.empty
 }
 
+const stepsOf = ({ backoff }: SpecImpl): Steps | undefined => (backoff === undefined ? undefined : new Steps(backoff))
+
 /** Makes the place of a child that is not a supervisor. @internal */
 export const placeOf = (spec: SpecImpl, owner: Owner, path: string, tree: Tree): Slot => {
-  const target = spec.target as Exclude<Target, { readonly _tag: "supervisor" }>
-  switch (target._tag) {
-    case "actor": {
-      const impl = implOf(target.behavior as never)
-      const slot = new Slot(tree.system, impl.program(undefined), owner, tree.base, path, spec.id, impl.options.mailbox)
-      const ref = makeRef(slot, impl.compiled)
-      if (target.provides) tree.provide(impl.key.key, ref)
-      return slot
-    }
-    case "service":
-      return plainSlot(layerProgram(target.layer, tree), spec, owner, path, tree)
-    case "effect":
-      return plainSlot(effectProgram(target.effect), spec, owner, path, tree)
-  }
+  const { target } = spec
+  const program = programOf(spec, tree)
+  if (target._tag !== "actor") return new Slot(tree.system, program, owner, tree.base, path, spec.id)
+  const { compiled, key, options } = implOf(target.behavior)
+  const slot = new Slot(tree.system, program, owner, tree.base, path, spec.id, options.mailbox)
+  const ref = makeRef(slot, compiled)
+  if (target.provides) tree.provide(key.key, ref)
+  return slot
 }
 
-const plainSlot = (program: Program, spec: SpecImpl, owner: Owner, path: string, tree: Tree): Slot =>
-  new Slot(tree.system, program, owner, tree.base, path, spec.id)
+const programOf = (spec: SpecImpl, tree: Tree): Program => {
+  const target = spec.target as Exclude<Target, { readonly _tag: "supervisor" }>
+  switch (target._tag) {
+    case "actor":
+      return implOf(target.behavior).program(undefined)
+    case "service":
+      return layerProgram(target.layer, tree)
+    case "effect":
+      return effectProgram(target.effect)
+  }
+}
 
 const declaresNothing = { name: "", tags: [], declares: () => false }
 

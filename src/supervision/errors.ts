@@ -116,17 +116,35 @@ export class SupervisorNotRunning extends Schema.TaggedError<SupervisorNotRunnin
 }
 
 /**
- * The supervisor knows no child of this id.
+ * The supervisor has as many children as it may have. Stop one, or allow more with `maxChildren`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MaxChildrenReached extends Schema.TaggedError<MaxChildrenReached>()("MaxChildrenReached", {
+  path: Schema.String,
+  maxChildren: Schema.Number
+}) {
+  override get message(): string {
+    return `${this.path} has ${this.maxChildren} children and may have no more`
+  }
+}
+
+/**
+ * The supervisor knows no such child. `dynamic`: it was asked by id, but its children have none.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ChildNotFound extends Schema.TaggedError<ChildNotFound>()("ChildNotFound", {
   path: Schema.String,
-  id: Schema.String
+  id: Schema.String,
+  dynamic: Schema.Boolean
 }) {
   override get message(): string {
-    return `${this.path} has no child ${this.id}`
+    return this.dynamic
+      ? `${this.path} does not know its children by id: give terminate a ref, or stop a key`
+      : `${this.path} has no child ${this.id}`
   }
 }
 
@@ -148,5 +166,17 @@ export class ChildConflict extends Schema.TaggedError<ChildConflict>()("ChildCon
       present: "is known and stopped: use restartChild, or deleteChild first"
     }
     return `${this.path}: child ${this.id} ${why[this.state]}`
+  }
+}
+
+/**
+ * A tree ended, in order, before the effect that was using it: its significant children have, or it was stopped.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TreeEnded extends Schema.TaggedError<TreeEnded>()("TreeEnded", { path: Schema.String }) {
+  override get message(): string {
+    return `${this.path} has ended while it was in use`
   }
 }

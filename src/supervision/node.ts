@@ -18,10 +18,13 @@ import type { Incarnation } from "../runtime/incarnation.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import { type Owner, Slot } from "../runtime/slot.ts"
 import { NO_HANDLERS } from "../runtime/turns.ts"
+import * as AutoShutdown from "./AutoShutdown.ts"
 import { causeOf, Child, placeOf, type Supervising } from "./child.ts"
+import type { ChildState } from "./childState.ts"
 import type { SpecImpl, Target } from "./ChildSpec.ts"
 import * as Directive from "./Directive.ts"
 import { Escalated, RestartIntensityExceeded, StartFailed } from "./errors.ts"
+import { dependents, startOrder } from "./graph.ts"
 import { Window } from "./Intensity.ts"
 import { Reporter } from "./report.ts"
 import * as Restart from "./Restart.ts"
@@ -34,16 +37,26 @@ type SupervisorTarget = Extract<Target, { readonly _tag: "supervisor" }>
 /** What a turn of the supervisor answers: nothing, or an effect that it waits for. */
 type Turn = undefined | Effect.Effect<unknown, unknown>
 
+/** A graph has been checked for circles, so that there is an order. */
+const inOrder = ({ children, graph }: SupervisorTarget): ReadonlyArray<SpecImpl> =>
+  graph ? (startOrder(children) as ReadonlyArray<SpecImpl>) : children
+
+const byId = (children: ReadonlyArray<Child>): Map<string, Child> =>
+  new Map(children.map((child) => [child.spec.id, child]))
+
 /** @internal */
 export class SupervisorNode implements Supervising {
-  readonly spec: SpecImpl
+  spec: SpecImpl
   readonly slot: Slot
   readonly tree: Tree
   /** By id, in start order. */
   children: Map<string, Child>
   window: Window
-  private readonly target: SupervisorTarget
-  private readonly statics: ReadonlyArray<Child>
+  private target: SupervisorTarget
+  /** Those each incarnation starts with. */
+  private declared: ReadonlyArray<Child>
+  /** A configuration that its parent was given while it ran: it holds from its next start on. */
+  private pending: SpecImpl | undefined = undefined
   private readonly nodes = new Map<Child, SupervisorNode>()
   private readonly reporter: Reporter
   private killed = false
@@ -62,14 +75,27 @@ export class SupervisorNode implements Supervising {
     )
     this.reporter = new Reporter(this.slot)
     this.window = new Window(this.target.intensity)
-    this.statics = this.target.children.map((child) => this.make(child, tree, true))
-    this.children = new Map(this.statics.map((child) => [child.spec.id, child]))
+    this.declared = inOrder(this.target).map((child) => this.make(child, tree, true))
+    this.children = byId(this.declared)
     const { provides } = this.target
     if (provides !== undefined) tree.provide(provides.key, provides.make(this as never))
   }
 
   get path(): string {
     return this.slot.path
+  }
+
+  get isDynamic(): boolean {
+    return this.target.dynamic
+  }
+
+  get autoShutdown(): AutoShutdown.AutoShutdown {
+    return this.target.autoShutdown
+  }
+
+  /** The child that lives at this place, if it is one of these. */
+  childOf({ owner }: Slot): Child | undefined {
+    return owner instanceof Child && this.children.get(owner.spec.id) === owner ? owner : undefined
   }
 
   nodeOf(child: Child): SupervisorNode | undefined {
@@ -135,6 +161,7 @@ export class SupervisorNode implements Supervising {
       const started = start(child)
       const exit = isNow(started) ? started : yield* started
       if (Exit.isFailure(exit)) return yield* this.startFailed(child, exit.cause)
+      if (!exit.value && child.spec.restart === "temporary") this.forget(child, ExitReason.Normal)
     }
     return NO_HANDLERS
   })
@@ -142,13 +169,14 @@ export class SupervisorNode implements Supervising {
   /** Each incarnation starts from the declared children and an empty window (R19). */
   private begin(incarnation: Incarnation): void {
     this.killed = false
+    if (this.pending !== undefined) this.configure(this.pending, this.tree)
     incarnation.onEnd((reason) => {
       this.killed = reason._tag === "Killed"
     })
     for (const child of this.children.values()) {
       if (!child.declared) this.forget(child, ExitReason.Shutdown())
     }
-    this.children = new Map(this.statics.map((child) => [child.spec.id, child]))
+    this.children = byId(this.declared)
     this.window = new Window(this.target.intensity)
   }
 
@@ -222,10 +250,24 @@ export class SupervisorNode implements Supervising {
       case "restart":
         return this.restart(child, reason)
       case "keep":
-        return void this.finish(child, reason)
+        this.finish(child, reason)
+        return this.endedForGood(child)
       case "forget":
-        return void this.forget(child, reason)
+        this.forget(child, reason)
+        return this.endedForGood(child)
     }
+  }
+
+  /** Ended by itself and not restarted: for a significant child that may be the end of the supervisor (R40). */
+  private endedForGood(child: Child): undefined {
+    if (!child.spec.significant) return
+    const others: Array<ChildState> = []
+    for (const other of this.children.values()) {
+      if (other !== child && other.spec.significant) others.push(other.state)
+    }
+    if (!AutoShutdown.decide(this.target.autoShutdown, others)) return
+    this.reporter.autoShutdown(child)
+    this.slot.stop(ExitReason.Shutdown())
   }
 
   private escalate(child: Child, cause: Cause.Cause<unknown>): Turn {
@@ -299,7 +341,10 @@ export class SupervisorNode implements Supervising {
     child.failed(reason)
     const directive = this.directive(child, exit.cause)
     if (directive === "escalate") return this.escalate(child, exit.cause)
-    if (directive === "stop") return void this.finish(child, reason)
+    if (directive === "stop") {
+      this.finish(child, reason)
+      return this.endedForGood(child)
+    }
     child.state = "restarting"
     // Behind whatever waits: a child that cannot start must not keep the supervisor from anything else (R24).
     this.inTurn(child, () => this.restart(child, reason))
@@ -313,6 +358,15 @@ export class SupervisorNode implements Supervising {
   /** All that share the child's fate, it among them, in start order. */
   private groupOf(child: Child): ReadonlyArray<Child> {
     const children = [...this.children.values()]
+    if (this.target.graph && this.target.strategy === "rest-for-one") {
+      const affected = new Set(
+        dependents(
+          children.map(({ spec }) => spec),
+          child.spec
+        )
+      )
+      return children.filter(({ spec }) => affected.has(spec))
+    }
     const { from, to } = Strategy.range(this.target.strategy, children.indexOf(child), children.length)
     return children.slice(from, to)
   }
@@ -328,6 +382,32 @@ export class SupervisorNode implements Supervising {
         if (member.spec.restart === "temporary" && member !== child) this.forget(member, ExitReason.Shutdown())
       }
     })
+  }
+
+  // --- Configuration ---
+
+  /** Takes a new configuration, checked before. What runs is not touched; new children are added without being started. */
+  configure(spec: SpecImpl, tree: Tree): void {
+    this.pending = undefined
+    this.spec = spec
+    this.target = spec.target as SupervisorTarget
+    this.window = this.window.resized(this.target.intensity, this.slot.system.timers.now())
+    const undeclared = new Map(this.children)
+    this.declared = inOrder(this.target).map((next) => {
+      const known = this.children.get(next.id)
+      undeclared.delete(next.id)
+      return known === undefined ? this.make(next, tree, true) : this.respec(known, next)
+    })
+    for (const child of undeclared.values()) child.declared = false
+    this.children = byId([...this.declared, ...undeclared.values()])
+  }
+
+  private respec(child: Child, spec: SpecImpl): Child {
+    child.respec(spec)
+    child.declared = true
+    const node = this.nodes.get(child)
+    if (node !== undefined) node.pending = spec
+    return child
   }
 
   // --- Starting and stopping one child ---

@@ -57,6 +57,10 @@ export class Reporter {
     this.log(child, "Error", reason, `giving up: ${why}`)
   }
 
+  autoShutdown(child: Child): undefined {
+    return this.tell(() => ({ _tag: "AutoShutdown", path: this.slot.path, child: child.spec.id }))
+  }
+
   /** A child ended otherwise than asked (R32). */
   stopped(child: Child, reason: ExitReason, limit: number | "kill"): void {
     if (reason._tag === "Failed" || (reason._tag === "Killed" && limit !== "kill")) {

@@ -3,12 +3,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { isIgnored } from "../actor/ignore.ts"
+import { awaitDown, stopSlot } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
+import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import type { Child } from "./child.ts"
 import { StartTimeout } from "./errors.ts"
 
-/** How a start went: `true` when the child is up, `false` when its `when` left it out. @internal */
+/** How a start went: `true` when the child is up, `false` when its `when`, or its init, left it out. @internal */
 export type Started = Exit.Exit<boolean, unknown>
 
 /**
@@ -17,8 +20,42 @@ export type Started = Exit.Exit<boolean, unknown>
  *
  * @internal
  */
-export const start = (child: Child): Started | Effect.Effect<Started> =>
-  child.spec.when === undefined && child.slot.isReleased ? startWithin(child) : startAfter(child)
+export const start = (child: Child): Started | Effect.Effect<Started> => {
+  const { ready, when } = child.spec
+  if (ready !== undefined) return untilReady(child, ready)
+  return when === undefined && child.slot.isReleased ? startWithin(child) : startAfter(child)
+}
+
+/** Its end before the gate opens is a failed start, not news. */
+const untilReady = (child: Child, ready: Effect.Effect<unknown, unknown>): Effect.Effect<Started> =>
+  Effect.gen(function* () {
+    const { slot, spec } = child
+    const begun = slot.system.timers.now()
+    const started = yield* startAfter(child)
+    if (Exit.isFailure(started) || !started.value) return started
+    child.state = "starting"
+    child.asked = true
+    const left = Math.max(0, spec.startTimeout - (slot.system.timers.now() - begun))
+    const late = Effect.fail(new StartTimeout({ path: slot.path, after: spec.startTimeout }))
+    const gate = Effect.provideContext(ready, child.tree.context)
+    const opened = Effect.timeoutOrElse(gate, { duration: left, orElse: () => late })
+    const exit = yield* Effect.exit(Effect.raceFirst(opened, endedEarly(slot)))
+    if (Exit.isSuccess(exit)) {
+      child.asked = false
+      child.started()
+      return Exit.succeed(true)
+    }
+    yield* stopSlot(slot, ExitReason.Shutdown(), spec.shutdown)
+    child.asked = false
+    child.state = "stopped"
+    return exit as Exit.Exit<never, unknown>
+  })
+
+const endedEarly = (slot: Slot): Effect.Effect<never, unknown> =>
+  Effect.flatMap(awaitDown(slot), (reason) => {
+    const exit = ExitReason.toExit(reason)
+    return Exit.isFailure(exit) ? Effect.failCause(exit.cause) : Effect.interrupt
+  })
 
 const startAfter = (child: Child): Effect.Effect<Started> =>
   Effect.gen(function* () {
@@ -46,6 +83,7 @@ const finished = (child: Child, exit: Exit.Exit<void, unknown>): Exit.Exit<boole
     child.started()
     return Exit.succeed(true)
   }
+  if (isIgnored(exit.cause)) return leftOut(child)
   child.state = "stopped"
   return exit as Exit.Exit<never, unknown>
 }

@@ -5,24 +5,31 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { isBehavior } from "../actor/Behavior.ts"
+import type { AutoShutdown } from "./AutoShutdown.ts"
 import { isBackoff } from "./Backoff.ts"
 import type { SpecImpl } from "./ChildSpec.ts"
 import { isDirective } from "./Directive.ts"
 import { InvalidSpec } from "./errors.ts"
+import { startOrder } from "./graph.ts"
 
 const RESTARTS = ["permanent", "transient", "temporary"]
 const STRATEGIES = ["one-for-one", "one-for-all", "rest-for-one"]
+const AUTO_SHUTDOWNS = ["never", "any-significant", "all-significant"]
 const KINDS = ["actor", "supervisor", "effect", "service"]
 
-/** The first problem of a tree, or nothing. @internal */
-export const problemOf = (spec: SpecImpl, parent: string): InvalidSpec | undefined => {
+/**
+ * The first problem of a tree, or nothing. `mode` is that of the supervisor it is for, if there is one.
+ *
+ * @internal
+ */
+export const problemOf = (spec: SpecImpl, parent: string, mode: AutoShutdown = "never"): InvalidSpec | undefined => {
   const where = parent === "" ? "the tree" : parent
   if (typeof spec !== "object" || spec === null) {
     return invalid(where, "child", spec, "must be a child spec or a behavior without arguments")
   }
   if (typeof spec.id !== "string" || spec.id === "") return invalid(where, "id", spec.id, "must be a non-empty text")
   const path = parent === "" ? spec.id : `${parent}/${spec.id}`
-  return ownProblem(spec, path) ?? supervisorProblem(spec, path)
+  return ownProblem(spec, path) ?? significanceProblem(spec, path, mode) ?? supervisorProblem(spec, path)
 }
 
 /** Fails with the first problem of a tree. @internal */
@@ -48,7 +55,23 @@ const ownProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
   if (spec.when !== undefined && !Effect.isEffect(spec.when)) {
     return invalid(path, "when", spec.when, "must be an effect")
   }
+  if (spec.ready !== undefined && !Effect.isEffect(spec.ready)) {
+    return invalid(path, "ready", spec.ready, "must be an effect")
+  }
   return onFailureProblem(spec.onFailure, path)
+}
+
+const significanceProblem = (spec: SpecImpl, path: string, mode: AutoShutdown): InvalidSpec | undefined => {
+  const { restart, significant } = spec
+  if (typeof significant !== "boolean") return invalid(path, "significant", significant, "must be true or false")
+  if (!significant) return undefined
+  if (restart === "permanent") {
+    return invalid(path, "significant", true, 'cannot go with restart "permanent", which never lets it end by itself')
+  }
+  if (mode === "never") {
+    return invalid(path, "significant", true, 'cannot go with autoShutdown "never": set it on the supervisor')
+  }
+  return undefined
 }
 
 const onFailureProblem = (onFailure: unknown, path: string): InvalidSpec | undefined => {
@@ -86,6 +109,12 @@ const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefine
   if (!STRATEGIES.includes(target.strategy)) {
     return invalid(path, "strategy", target.strategy, `must be one of ${STRATEGIES.join(", ")}`)
   }
+  if (!AUTO_SHUTDOWNS.includes(target.autoShutdown)) {
+    return invalid(path, "autoShutdown", target.autoShutdown, `must be one of ${AUTO_SHUTDOWNS.join(", ")}`)
+  }
+  if (target.dynamic && target.autoShutdown !== "never") {
+    return invalid(path, "autoShutdown", target.autoShutdown, 'must be "never" where children come and go')
+  }
   const { restarts, within } = target.intensity
   if (!Number.isInteger(restarts) || restarts < 0) {
     return invalid(path, "intensity.restarts", restarts, "must be a whole number of 0 or more")
@@ -94,9 +123,13 @@ const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefine
   if (!Option.exists(millis, (value) => value > 0 && Number.isFinite(value))) {
     return invalid(path, "intensity.within", within, "must be a finite duration above 0")
   }
+  const ordered = target.graph ? startOrder(target.children) : target.children
+  if ("circle" in ordered) {
+    return invalid(path, "needs", [...ordered.circle, ordered.circle[0]], "must not go round in a circle")
+  }
   const ids = new Set<string>()
   for (const child of target.children) {
-    const problem = problemOf(child, path)
+    const problem = problemOf(child, path, target.autoShutdown)
     if (problem !== undefined) return problem
     if (ids.has(child.id)) return invalid(path, "children", child.id, "must have ids of their own")
     ids.add(child.id)

@@ -46,10 +46,10 @@ it("any duration will do", () => {
 
 it("used: how many count now", () => {
   const window = new Window({ restarts: 3, within: 100 })
-  assert.strictEqual(window.used(0), 0)
+  assert.strictEqual(window.counting(0).length, 0)
   answers(window, [0, 50])
   assert.deepStrictEqual(
-    [50, 100, 101, 150, 151].map((now) => window.used(now)),
+    [50, 100, 101, 150, 151].map((now) => window.counting(now).length),
     [2, 2, 1, 1, 0]
   )
 })
@@ -57,7 +57,7 @@ it("used: how many count now", () => {
 it("used: never more than there may be", () => {
   const window = new Window({ restarts: 2, within: 100 })
   answers(window, [0, 1, 2, 3])
-  assert.strictEqual(window.used(3), 2)
+  assert.strictEqual(window.counting(3).length, 2)
 })
 
 const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 }))

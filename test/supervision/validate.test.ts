@@ -180,7 +180,7 @@ it.each([
 
 it("defaults of a child: permanent, 5 seconds to start and to stop, reported at Warn and from the fourth on at Error", () => {
   const report = { level: "Warn", raisedLevel: "Error", raisedAfter: 3 }
-  const rest = { restart: "permanent", shutdown: 5_000, startTimeout: 5_000, report }
+  const rest = { restart: "permanent", significant: false, shutdown: 5_000, startTimeout: 5_000, report }
   assert.deepStrictEqual(settingsOf(actor()), { id: "a", kind: "actor", ...rest } as never)
   const effect = impl(Supervisor.effect("e", Effect.never))
   assert.deepStrictEqual(settingsOf(effect), { id: "e", kind: "effect", ...rest } as never)

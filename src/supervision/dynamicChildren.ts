@@ -1,0 +1,211 @@
+/**
+ * The children of a running dynamic supervisor.
+ *
+ * Invariants:
+ * 1. A child is known from before its init until it has ended; one that ended, or never came up, is forgotten at once.
+ * 2. Stopping one child keeps nobody else waiting: only the beginning of it is done in the supervisor's turn.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import { type ActorRef, type Endable, slotOf } from "../actor/ActorRef.ts"
+import { type Behavior, isBehavior, withArgs } from "../actor/Behavior.ts"
+import { awaitDown } from "../actor/stopping.ts"
+import * as ExitReason from "../runtime/ExitReason.ts"
+import type { Child } from "./child.ts"
+import { ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
+import type { ChildOptions, DynamicOptions } from "./dynamicOptions.ts"
+import { ChildNotFound, InvalidSpec, MaxChildrenReached, StartFailed, type SupervisorNotRunning } from "./errors.ts"
+import type { SupervisorNode } from "./node.ts"
+import { request } from "./request.ts"
+import { type ChildStatus, statusesOf } from "./status.ts"
+import type { Tree } from "./tree.ts"
+import { problemOf } from "./validate.ts"
+
+type Template = Behavior<unknown, unknown, unknown, unknown>
+type Options = DynamicOptions<never>
+
+/** The spec of a dynamic supervisor. Without a template each child brings its own behavior. @internal */
+export const specOf = (id: string, template: Template | undefined, options: Options): SpecImpl =>
+  ofSupervisor(
+    id,
+    { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
+    { key: id, make: (node: SupervisorNode) => new DynamicChildren(node, template, options) }
+  )
+
+/** @internal */
+export class DynamicChildren {
+  private readonly node: SupervisorNode
+  private template: Template | undefined
+  private options: Options
+  private tree: Tree
+  /** What children of the template were started with. */
+  private readonly argsOf = new WeakMap<Child, unknown>()
+  private started = 0
+
+  constructor(node: SupervisorNode, template: Template | undefined, options: Options) {
+    this.node = node
+    this.template = template
+    this.options = options
+    this.tree = node.tree
+  }
+
+  readonly start = (args: unknown): Effect.Effect<ActorRef<unknown>, StartError> =>
+    request(this.node, () => this.startTemplate(undefined, args))
+
+  readonly at = (key: string): Effect.Effect<ActorRef<unknown>, StartError> =>
+    Effect.suspend(() => {
+      const existing = this.node.children.get(key)
+      if (existing === undefined || existing.state === "stopped")
+        return request(this.node, () => this.startTemplate(key, key))
+      // One on its way out makes room first.
+      if (existing.state === "stopping") return Effect.andThen(awaitDown(existing.slot), this.at(key))
+      return Effect.succeed(refOf(existing))
+    })
+
+  readonly startChild = (
+    behavior: Behavior<unknown, void, unknown, unknown>,
+    options: ChildOptions<never> = {}
+  ): Effect.Effect<ActorRef<unknown>, StartError> =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      request(this.node, () => {
+        const spec = ofBehavior(behavior, { ...options, id: this.freshId(behavior) }, false)
+        return this.startSpec(spec, this.node.tree.with(servicesOf(context)), undefined)
+      })
+    )
+
+  readonly get = (key: string): Effect.Effect<Option.Option<ActorRef<unknown>>> =>
+    Effect.sync(() => Option.map(Option.fromUndefinedOr(this.node.children.get(key)), refOf))
+
+  readonly stop = (key: string): Effect.Effect<void, SupervisorNotRunning> =>
+    Effect.flatten(
+      request(this.node, () =>
+        Effect.sync((): Effect.Effect<void> => {
+          const child = this.node.children.get(key)
+          return child === undefined ? Effect.void : this.ending(child)
+        })
+      )
+    )
+
+  readonly terminate = (ref: Endable): Effect.Effect<void, ChildNotFound | SupervisorNotRunning> =>
+    Effect.flatten(
+      request(this.node, () =>
+        Effect.suspend((): Effect.Effect<Effect.Effect<void>, ChildNotFound> => {
+          const child = this.node.childOf(slotOf(ref))
+          if (child !== undefined) return Effect.succeed(this.ending(child))
+          return Effect.fail(new ChildNotFound({ path: this.node.path, id: ref.path, dynamic: false }))
+        })
+      )
+    )
+
+  readonly children: Effect.Effect<ReadonlyArray<ChildStatus>> = Effect.sync(() => statusesOf(this.node))
+  readonly refs: Effect.Effect<ReadonlyArray<ActorRef<unknown>>> = Effect.sync(() =>
+    Array.from(this.node.children.values(), refOf)
+  )
+  readonly count: Effect.Effect<number> = Effect.sync(() => this.node.children.size)
+
+  readonly reconfigure = (
+    template: Template,
+    options: Options = {}
+  ): Effect.Effect<void, InvalidSpec | SupervisorNotRunning> =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      request(this.node, () => {
+        const { node } = this
+        const spec = specOf(node.spec.id, template, options)
+        const problem = isBehavior(template)
+          ? (problemOf(spec, "") ?? problemOf(this.specFor(template, options, "template", undefined), node.path))
+          : invalidTemplate(node.path, template)
+        if (problem !== undefined) return Effect.fail(problem)
+        return Effect.sync(() => this.configure(template, options, spec, this.node.tree.with(servicesOf(context))))
+      })
+    )
+
+  private configure(template: Template, options: Options, spec: SpecImpl, tree: Tree): void {
+    this.template = template
+    this.options = options
+    this.tree = tree
+    const { node } = this
+    node.configure({ ...spec, restart: node.spec.restart } as SpecImpl, node.tree)
+    for (const child of node.children.values()) {
+      if (this.argsOf.has(child)) child.respec(this.specFor(template, options, child.spec.id, this.argsOf.get(child)))
+    }
+  }
+
+  private specFor(template: Template, options: Options, id: string, args: unknown): SpecImpl {
+    const { intensity: _, maxChildren: __, ...rest } = options
+    return ofBehavior(withArgs(template, args as never), { ...rest, id }, false)
+  }
+
+  private startTemplate(key: string | undefined, args: unknown): Effect.Effect<ActorRef<unknown>, StartError> {
+    const { node, template } = this
+    const existing = key === undefined ? undefined : node.children.get(key)
+    if (existing !== undefined && existing.state !== "stopped") return Effect.succeed(refOf(existing))
+    // Ended, and about to be forgotten.
+    if (existing !== undefined) node.forget(existing, existing.slot.lastEnd ?? ExitReason.Shutdown())
+    const spec = this.specFor(template!, this.options, key ?? this.freshId(template!), args)
+    return this.startSpec(spec, this.tree, { args })
+  }
+
+  private startSpec(
+    spec: SpecImpl,
+    tree: Tree,
+    template: { readonly args: unknown } | undefined
+  ): Effect.Effect<ActorRef<unknown>, StartError> {
+    const { node } = this
+    const maxChildren = this.options.maxChildren ?? Infinity
+    if (node.children.size >= maxChildren) {
+      return Effect.fail(new MaxChildrenReached({ path: node.path, maxChildren }))
+    }
+    const problem = problemOf(spec, node.path)
+    if (problem !== undefined) return Effect.fail(startFailed(node, spec, problem))
+    const child = node.adopt(spec, tree)
+    if (template !== undefined) this.argsOf.set(child, template.args)
+    return Effect.flatMap(node.start(child), (exit) => {
+      const ref = refOf(child)
+      if (Exit.isSuccess(exit)) {
+        // Left out: there is nothing to keep (R37).
+        if (!exit.value) node.forget(child, ExitReason.Normal)
+        return Effect.succeed(ref)
+      }
+      node.forget(child, ExitReason.Failed(exit.cause))
+      return Effect.fail(
+        new StartFailed<unknown>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<never> })
+      )
+    })
+  }
+
+  /** Begins to stop a child. The effect waits until it has ended, and may be given up: the rest happens all the same. */
+  private ending(child: Child): Effect.Effect<void> {
+    const { node } = this
+    const forget = () => node.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown())
+    const stopping = node.stop(child)
+    if (stopping === undefined) {
+      forget()
+      return Effect.void
+    }
+    return Fiber.join(node.tree.system.runFork(Effect.andThen(stopping, Effect.sync(forget))))
+  }
+
+  private freshId(behavior: { readonly name: string }): string {
+    let id: string
+    do id = `${behavior.name}#${++this.started}`
+    while (this.node.children.has(id))
+    return id
+  }
+}
+
+type StartError = StartFailed<unknown> | MaxChildrenReached | SupervisorNotRunning
+
+const refOf = (child: Child): ActorRef<unknown> => child.slot.ref as ActorRef<unknown>
+
+const servicesOf = (context: Context.Context<never>): Context.Context<never> => Context.omit(Tracer.ParentSpan)(context)
+
+const invalidTemplate = (path: string, value: unknown): InvalidSpec =>
+  new InvalidSpec({ path, field: "template", value, problem: "must be one behavior" }, { disableChecks: true })
+
+const startFailed = (node: SupervisorNode, spec: SpecImpl, problem: InvalidSpec): StartFailed<unknown> =>
+  new StartFailed<unknown>({ path: node.path, child: spec.id, cause: Cause.fail(problem) })
