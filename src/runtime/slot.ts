@@ -49,11 +49,13 @@ interface Ending {
 interface Rare {
   stopReason: ExitReason.ExitReason | undefined
   ending: Ending | undefined
-  watchers: Set<Watcher>
-  readonly watched: Map<Slot, () => void>
-  downCallbacks: Array<Watcher>
-  releaseCallbacks: Array<() => void>
+  watchers: Set<Watcher> | undefined
+  watched: Map<Slot, () => void> | undefined
+  downCallbacks: ReadonlyArray<Watcher>
+  releaseCallbacks: ReadonlyArray<() => void>
 }
+
+const NOBODY: ReadonlyArray<never> = []
 
 const INIT = new Task(() => undefined)
 
@@ -94,10 +96,10 @@ export class Slot extends Turns {
     return (this.rareOrNone ??= {
       stopReason: undefined,
       ending: undefined,
-      watchers: new Set(),
-      watched: new Map(),
-      downCallbacks: [],
-      releaseCallbacks: []
+      watchers: undefined,
+      watched: undefined,
+      downCallbacks: NOBODY,
+      releaseCallbacks: NOBODY
     })
   }
 
@@ -221,7 +223,7 @@ export class Slot extends Turns {
   /** Calls back once nothing of killed incarnations is held any more. */
   whenReleased(callback: () => void): void {
     if (this.isReleased) callback()
-    else this.rare.releaseCallbacks.push(callback)
+    else this.rare.releaseCallbacks = [...this.rare.releaseCallbacks, callback]
   }
 
   protected killRequested(): void {
@@ -300,7 +302,7 @@ export class Slot extends Turns {
     const after = this.system.timers.now() - ending.since
     if (this.system.observed) this.system.emit({ _tag: "ZombieReleased", path: this.path, after })
     const callbacks = this.rare.releaseCallbacks
-    this.rare.releaseCallbacks = []
+    this.rare.releaseCallbacks = NOBODY
     for (const callback of callbacks) callback()
   }
 
@@ -310,7 +312,7 @@ export class Slot extends Turns {
     if (reason._tag === "Normal" && (this.control & State.DrainRequested) !== 0) this.drainEnded()
     const started = this.started
     const downCallbacks = this.rareOrNone?.downCallbacks
-    if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = []
+    if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = NOBODY
     this.started = undefined
     if (started === undefined) this.owner.onEnded(this, reason)
     else started(reason._tag === "Failed" ? Exit.failCause(reason.cause) : Exit.interrupt())
@@ -327,7 +329,7 @@ export class Slot extends Turns {
   onceDown(callback: Watcher): void {
     if (this.state === State.Ended) callback(this.exit!)
     else if (this.state === State.Down) callback(this.lastEnd ?? ExitReason.Shutdown())
-    else this.rare.downCallbacks.push(callback)
+    else this.rare.downCallbacks = [...this.rare.downCallbacks, callback]
   }
 
   /** Ends for good: leftovers become dead letters, waiting askers and watchers are told. Only while down. */
@@ -340,11 +342,11 @@ export class Slot extends Turns {
     this.failInflight({ _tag: "NotRunning", exit: reason })
     this.loseAll({ _tag: "NotRunning", exit: reason })
     const rare = this.rareOrNone
-    if (rare !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
+    if (rare?.watched !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
     if (this.system.observed) this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
-    if (rare === undefined) return
-    const { watchers } = rare
-    rare.watchers = new Set()
+    const watchers = rare?.watchers
+    if (watchers === undefined) return
+    rare!.watchers = undefined
     for (const watcher of watchers) watcher(reason)
   }
 
@@ -360,20 +362,21 @@ export class Slot extends Turns {
       watcher(this.exit!)
       return () => undefined
     }
-    const { watchers } = this.rare
+    const watchers = (this.rare.watchers ??= new Set())
     watchers.add(watcher)
     return () => watchers.delete(watcher)
   }
 
   /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */
   rememberWatch(target: Slot, unwatch: () => void): void {
-    const { watched } = this.rare
+    const watched = (this.rare.watched ??= new Map())
     watched.get(target)?.()
     watched.set(target, unwatch)
   }
 
   forgetWatch(target: Slot, unwatch: () => void): void {
-    if (this.rare.watched.get(target) === unwatch) this.rare.watched.delete(target)
+    const watched = this.rareOrNone?.watched
+    if (watched?.get(target) === unwatch) watched.delete(target)
   }
 }
 
