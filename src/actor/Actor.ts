@@ -68,6 +68,9 @@ import { Nursery, SHUTDOWN_MILLIS } from "./nursery.ts"
 import { Compiled, type Protocol } from "./Protocol.ts"
 import { type AskDescription, describeAsk, forward as forwardRequest } from "./sending.ts"
 import { awaitDown, stopSlot } from "./stopping.ts"
+import { type Own, syncInit } from "./syncInit.ts"
+
+export type { Own } from "./syncInit.ts"
 
 /**
  * An actor class: the service key of its ref, its protocol, and the maker of its behaviors.
@@ -86,6 +89,30 @@ export interface Class<Self, Id extends string, P extends Protocol> extends Cont
   readonly self: Effect.Effect<ActorRef<Self>, never, ActorContext>
   /** Types a table of handlers in place, so that a mistake is reported on the handler that has it. */
   of<const H extends Handlers<P>>(handlers: H & { readonly [K in Exclude<keyof H, keyof P>]: never }): H
+  /**
+   * An init of plain code, run where the actor is started: cheaper than an effect, and no less safe, since what it throws is
+   * a failed start.
+   *
+   * **Example** (A counter without effects)
+   *
+   * ```ts import.meta.vitest
+   * import { Effect, Schema } from "effect"
+   * import { Actor } from "effect-otp"
+   *
+   * class Counter extends Actor.Service<Counter>()("docs/Counter", { Next: { success: Schema.Int } }) {}
+   * const CounterLive = Counter.behavior(Counter.sync(() => {
+   *   let count = 0
+   *   return Counter.of({ Next: () => ++count })
+   * }))
+   *
+   * const program = Effect.gen(function*() {
+   *   const counter = yield* Actor.spawn(CounterLive)
+   *   return [yield* counter.ask.Next(), yield* counter.ask.Next()]
+   * })
+   * await Effect.runPromise(Effect.scoped(program)) // => [1, 2]
+   * ```
+   */
+  sync<H extends Handlers<P>>(make: (own: Own<Self>) => H): Effect.Effect<H, never, ActorContext>
   /**
    * How it reacts: `init` makes state and handlers, anew at each start and restart, in a Scope of its own. A handler's
    * failure that its message declares is the asker's reply; any other ends the actor.
@@ -115,6 +142,7 @@ export const Service =
       protocol,
       of: (handlers: object) => handlers,
       self: Effect.map(ActorContext, (turn) => makeRef(slotOfTurn(turn), compiled)),
+      sync: (make: (own: Own<never>) => object) => syncInit(compiled, make),
       behavior: (init: never, options: Options = {}) => new BehaviorImpl(key as never, compiled, init, options)
     }) as unknown as Class<Self, Id, P>
   }

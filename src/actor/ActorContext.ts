@@ -4,12 +4,15 @@
  * Everything here needs the `ActorContext` service, which every init and handler has; using it elsewhere does not compile.
  */
 import type * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
+import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
+import { InPlace, type Turns } from "../runtime/turns.ts"
 
 export {
   /**
@@ -40,6 +43,33 @@ export interface MessageInfo {
 export const slotOf = (turn: Turn): Slot => turn.incarnation.host as Slot
 
 const withTurn = <A>(f: (turn: Turn) => A): Effect.Effect<A, never, ActorContext> => Effect.map(ActorContext, f)
+
+interface Stop {
+  readonly reason: ExitReason.ExitReason
+}
+
+/** A handler that returns it needs no fiber for it. */
+const StopProto: object = Object.assign(
+  Effectable.Prototype<Effect.Effect<void, never, ActorContext>>({
+    label: "effect-otp/stop",
+    evaluate(fiber) {
+      slotOf(Context.get(fiber.context as Context.Context<ActorContext>, ActorContext)).stop(
+        (this as unknown as Stop).reason
+      )
+      return Effect.void
+    }
+  }),
+  {
+    [InPlace](this: Stop, actor: Turns, item: Item): boolean {
+      ;(actor as Slot).stop(this.reason)
+      if (typeof item !== "number") item.succeed(undefined)
+      return true
+    }
+  }
+)
+
+const makeStop = (reason: ExitReason.ExitReason): Effect.Effect<void, never, ActorContext> =>
+  Object.assign(Object.create(StopProto), { reason })
 
 /**
  * The path of this actor, such as `app/frontend/app/Counter`.
@@ -81,7 +111,7 @@ export const message: Effect.Effect<MessageInfo, never, ActorContext> = withTurn
  * @category lifecycle
  * @since 0.1.0
  */
-export const stop: Effect.Effect<void, never, ActorContext> = withTurn((turn) => slotOf(turn).stop(ExitReason.Normal))
+export const stop: Effect.Effect<void, never, ActorContext> = makeStop(ExitReason.Normal)
 
 /**
  * Ends this actor with a reason once the message at hand is handled.
@@ -89,8 +119,7 @@ export const stop: Effect.Effect<void, never, ActorContext> = withTurn((turn) =>
  * @category lifecycle
  * @since 0.1.0
  */
-export const stopWith = (reason: ExitReason.ExitReason): Effect.Effect<void, never, ActorContext> =>
-  withTurn((turn) => slotOf(turn).stop(reason))
+export const stopWith = (reason: ExitReason.ExitReason): Effect.Effect<void, never, ActorContext> => makeStop(reason)
 
 /**
  * Declines the message at hand: an `Unhandled` event is told, nothing else happens.

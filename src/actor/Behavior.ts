@@ -10,14 +10,15 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { MailboxOptions } from "../runtime/admission.ts"
-import type { ActorContext } from "../runtime/incarnation.ts"
-import type { CompiledHandler, Program } from "../runtime/turns.ts"
+import type { ActorContext, Incarnation } from "../runtime/incarnation.ts"
+import type { CompiledHandler, Init as ProgramInit, Program } from "../runtime/turns.ts"
 import type { Key } from "./ActorRef.ts"
 import { checkOptions } from "./behaviorOptions.ts"
 import { compileHandler } from "./handlers.ts"
 import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
+import { isSyncInit, runSyncInit } from "./syncInit.ts"
 
 export {
   /** An option that no behavior can have. @since 0.1.0 */
@@ -142,8 +143,8 @@ export class BehaviorImpl extends Pipeable.Class {
   readonly key: Key<unknown>
   readonly compiled: Compiled
   readonly options: Options
-  private readonly init: Init
-  private shared: Program | undefined = undefined
+  private readonly make: Init
+  private readonly unbound: Program
 
   constructor(key: Key<unknown>, compiled: Compiled, init: Init, options: Options) {
     super()
@@ -151,11 +152,8 @@ export class BehaviorImpl extends Pipeable.Class {
     this.key = key
     this.compiled = compiled
     this.options = options
-    // Handlers that need no init are compiled once, for all actors of the behavior.
-    this.init =
-      typeof init !== "function" && Exit.isExit(init) && Exit.isSuccess(init)
-        ? this.compiledExit(init.value as object)
-        : init
+    this.make = typeof init === "function" ? init : this.prepared(init)
+    this.unbound = new BoundProgram(this, undefined)
   }
 
   get name(): string {
@@ -163,39 +161,79 @@ export class BehaviorImpl extends Pipeable.Class {
   }
 
   bind(args: unknown): BehaviorImpl {
-    const { init } = this
-    const bound = typeof init === "function" ? () => init(args) : init
+    const { make } = this
+    const bound = typeof make === "function" ? () => make(args) : make
     return new BehaviorImpl(this.key, this.compiled, bound, this.options)
   }
 
-  /** What a slot runs. */
+  /** What a slot runs. Without arguments all its actors run the same. */
   program(args: unknown): Program {
-    const { init } = this
-    // Without arguments all its actors run the same program.
-    if (typeof init === "function") return this.programOf(Effect.suspend(() => init(args)))
-    return (this.shared ??= this.programOf(init))
+    return typeof this.make === "function" ? new BoundProgram(this, args) : this.unbound
   }
 
-  private programOf(effect: Effect.Effect<object, unknown>): Program {
-    const { compiled } = this
+  /** Makes the handlers of one incarnation. */
+  init(args: unknown, incarnation: Incarnation): ProgramInit {
+    const made = this.made(args)
+    const compiled = isSyncInit(made) ? this.afterwards(runSyncInit(made, incarnation)) : made
     const { idle } = this.options
-    const compile = Exit.isExit(effect) ? effect : Effect.flatMap(effect, (handlers) => this.compiledExit(handlers))
-    const init = compile as Program["init"]
-    const watched = Effect.flatMap(init, (handlers) => passivate(compiled.tags, handlers, idle!))
-    return {
-      name: this.name,
-      tags: compiled.tags,
-      init: idle === undefined ? init : (watched as Program["init"]),
-      declares: (tag, error) => compiled.declares(tag, error)
+    if (idle === undefined) return compiled as ProgramInit
+    return Effect.flatMap(compiled as ProgramInit, (handlers) =>
+      passivate(this.compiled.tags, handlers, idle)
+    ) as ProgramInit
+  }
+
+  private made(args: unknown): Effect.Effect<object, unknown> {
+    const { make } = this
+    if (typeof make !== "function") return make
+    try {
+      return this.prepared(make(args))
+    } catch (defect) {
+      return Exit.die(defect)
     }
   }
 
-  private compiledExit(handlers: object): Exit.Exit<ReadonlyArray<CompiledHandler>, unknown> {
+  /** What can be compiled before an actor starts is compiled once, for all actors of the behavior. */
+  private prepared(init: Effect.Effect<object, unknown>): Effect.Effect<object, unknown> {
+    if (Exit.isExit(init)) return this.afterwards(init as Exit.Exit<object, unknown>)
+    return isSyncInit(init) ? init : Effect.flatMap(init, (handlers) => this.compileAll(handlers))
+  }
+
+  private afterwards(made: Exit.Exit<object, unknown>): Exit.Exit<object, unknown> {
+    return Exit.isSuccess(made) ? this.compileAll(made.value) : made
+  }
+
+  private compileAll(handlers: object): Exit.Exit<ReadonlyArray<CompiledHandler>, unknown> {
+    // Compiled before, by the behavior that this one was bound from.
     if (Array.isArray(handlers)) return Exit.succeed(handlers)
     const table = (handlers ?? {}) as Record<string, CompiledHandler>
-    const missing = this.compiled.tags.filter((tag) => typeof table[tag] !== "function")
-    if (missing.length > 0) return Exit.die(new MissingHandler({ actor: this.name, missing }))
-    return Exit.succeed(this.compiled.tags.map((tag) => compileHandler(table[tag]!)))
+    const { tags } = this.compiled
+    const isMissing = (tag: string) => typeof table[tag] !== "function"
+    if (tags.some(isMissing)) return Exit.die(new MissingHandler({ actor: this.name, missing: tags.filter(isMissing) }))
+    return Exit.succeed(tags.map((tag) => compileHandler(table[tag]!)))
+  }
+}
+
+/** A behavior with its arguments: two words per actor. */
+class BoundProgram implements Program {
+  private readonly behavior: BehaviorImpl
+  private readonly args: unknown
+
+  constructor(behavior: BehaviorImpl, args: unknown) {
+    this.behavior = behavior
+    this.args = args
+  }
+
+  get name(): string {
+    return this.behavior.name
+  }
+  get tags(): ReadonlyArray<string> {
+    return this.behavior.compiled.tags
+  }
+  declares(tag: number, error: unknown): boolean {
+    return this.behavior.compiled.declares(tag, error)
+  }
+  init(incarnation: Incarnation): ProgramInit {
+    return this.behavior.init(this.args, incarnation)
   }
 }
 

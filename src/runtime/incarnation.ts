@@ -95,11 +95,13 @@ interface Running {
 
 /** What few incarnations have. */
 interface Rare {
-  readonly asking: Set<Outgoing>
-  readonly endListeners: Set<EndListener>
-  readonly restartHooks: Array<Hook>
-  readonly stopHooks: Array<Hook>
+  asking: Set<Outgoing> | undefined
+  endListeners: Set<EndListener> | undefined
+  restartHooks: ReadonlyArray<Hook>
+  stopHooks: ReadonlyArray<Hook>
 }
+
+const NO_HOOKS: ReadonlyArray<Hook> = []
 
 /** @internal */
 export class Incarnation {
@@ -127,7 +129,12 @@ export class Incarnation {
   }
 
   private get rare(): Rare {
-    return (this.rareOrNone ??= { asking: new Set(), endListeners: new Set(), restartHooks: [], stopHooks: [] })
+    return (this.rareOrNone ??= {
+      asking: undefined,
+      endListeners: undefined,
+      restartHooks: NO_HOOKS,
+      stopHooks: NO_HOOKS
+    })
   }
 
   get scope(): Scope.Closeable {
@@ -144,11 +151,11 @@ export class Incarnation {
   }
 
   waitsFor(ask: Outgoing): void {
-    this.rare.asking.add(ask)
+    ;(this.rare.asking ??= new Set()).add(ask)
   }
 
   waitsNoMore(ask: Outgoing): void {
-    this.rare.asking.delete(ask)
+    this.rareOrNone?.asking?.delete(ask)
   }
 
   /**
@@ -163,7 +170,7 @@ export class Incarnation {
 
   /** Calls back when it ends, before anything is released. Returns how to stop listening. */
   onEnd(listener: EndListener): () => void {
-    const { endListeners } = this.rare
+    const endListeners = (this.rare.endListeners ??= new Set())
     endListeners.add(listener)
     return () => endListeners.delete(listener)
   }
@@ -177,11 +184,11 @@ export class Incarnation {
   }
 
   onRestart(hook: Hook): void {
-    this.rare.restartHooks.push(hook)
+    this.rare.restartHooks = [...this.rare.restartHooks, hook]
   }
 
   onStop(hook: Hook): void {
-    this.rare.stopHooks.push(hook)
+    this.rare.stopHooks = [...this.rare.stopHooks, hook]
   }
 
   /** Runs an effect of the message that is being handled. The fiber may have ended when this returns. */
@@ -217,7 +224,8 @@ export class Incarnation {
   end(reason: ExitReason.ExitReason, restarts: boolean): Effect.Effect<unknown, unknown> | undefined {
     const hooks = restarts ? this.rareOrNone?.restartHooks : this.rareOrNone?.stopHooks
     const fiber = this.fiber?.pollUnsafe() === undefined ? this.fiber : undefined
-    if (fiber !== undefined || (hooks !== undefined && hooks.length > 0)) return this.ending(reason, hooks ?? [], fiber)
+    if (fiber !== undefined || (hooks !== undefined && hooks.length > 0))
+      return this.ending(reason, hooks ?? NO_HOOKS, fiber)
     const scope = this.scopeOrNone
     return scope === undefined ? undefined : Scope.closeUnsafe(scope, ExitReason.toExit(reason))
   }

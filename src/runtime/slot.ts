@@ -144,7 +144,7 @@ export class Slot extends Turns {
     this.incarnation = incarnation
     this.state = State.Starting
     this.started = started
-    const init = this.program.init
+    const init = this.program.init(incarnation)
     if (Exit.isExit(init)) return this.onInit(incarnation, init as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>)
     const fiber = incarnation.run(init, INIT, undefined)
     const exit = fiber.pollUnsafe()

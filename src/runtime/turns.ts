@@ -20,6 +20,9 @@ import * as State from "./state.ts"
 export type CompiledHandler = (payload: unknown) => unknown
 
 /** @internal */
+export type Init = Effect.Effect<ReadonlyArray<CompiledHandler>, unknown>
+
+/** @internal */
 export const NO_HANDLERS: ReadonlyArray<CompiledHandler> = []
 
 /**
@@ -30,8 +33,8 @@ export const NO_HANDLERS: ReadonlyArray<CompiledHandler> = []
 export interface Program {
   readonly name: string
   readonly tags: ReadonlyArray<string>
-  /** Makes the handlers, one per tag, in order. Run anew for each incarnation. */
-  readonly init: Effect.Effect<ReadonlyArray<CompiledHandler>, unknown>
+  /** Makes the handlers of an incarnation, one per tag, in order. An exit where nothing had to be run. It must not throw. */
+  init(incarnation: Incarnation): Init
   /** Whether the protocol declares this failure of this message as a reply. */
   declares(tag: number, error: unknown): boolean
   /** A stop interrupts the message at hand instead of waiting for it. */

@@ -7,11 +7,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
 import { make as makeRef } from "../actor/ActorRef.ts"
 import { implOf } from "../actor/Behavior.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
-import { ActorContext } from "../runtime/incarnation.ts"
 import { type Owner, Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import { NO_HANDLERS, type Program } from "../runtime/turns.ts"
@@ -181,8 +179,8 @@ const declaresNothing = { name: "", tags: [], declares: () => false }
 /** Runs beside an empty mailbox; its success is a normal end, and a stop interrupts it. */
 const effectProgram = (effect: Effect.Effect<unknown, unknown>): Program => ({
   ...declaresNothing,
-  init: Effect.map(ActorContext, (turn) => {
-    const { incarnation } = turn
+  init: (incarnation) => {
+    const { turn } = incarnation
     const slot = incarnation.host as Slot
     const ended = (exit: Exit.Exit<unknown, unknown>) => {
       if (slot.incarnation !== incarnation) return
@@ -196,17 +194,16 @@ const effectProgram = (effect: Effect.Effect<unknown, unknown>): Program => ({
         undefined
       )
     })
-    return NO_HANDLERS
-  }) as unknown as Program["init"]
+    return Exit.succeed(NO_HANDLERS)
+  }
 })
 
 /** Builds the layer in the incarnation's scope, with a memo of its own: a restart must not get the dead one's services. */
 const layerProgram = (layer: Layer.Layer<unknown, unknown>, tree: Tree): Program => ({
   ...declaresNothing,
-  init: Effect.flatMap(Scope.Scope, (scope) =>
+  init: ({ scope }) =>
     Effect.map(Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope), (services) => {
       tree.merge(services as Context.Context<never>)
       return NO_HANDLERS
     })
-  ) as Program["init"]
 })

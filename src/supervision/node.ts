@@ -67,7 +67,7 @@ export class SupervisorNode implements Supervising {
     this.target = spec.target as SupervisorTarget
     this.slot = new Slot(
       tree.system,
-      { name: spec.id, tags: [], declares: () => false, init: this.boot as never, stopInterrupts: true },
+      { name: spec.id, tags: [], declares: () => false, init: () => this.boot as never, stopInterrupts: true },
       owner,
       tree.base,
       parentPath,

@@ -14,7 +14,7 @@ const run = (program) =>
   )
 
 /** The workloads over a copy of the library. */
-export const makeWorkloads = ({ Actor, Supervisor }) => {
+export const makeWorkloads = ({ Actor, ActorContext, Supervisor }) => {
   const supervised = (children, options = {}) => Supervisor.start(Supervisor.make("bench", { ...options, children }))
 
   /** Starts children of one class under a supervisor and gives their refs in order. */
@@ -38,8 +38,8 @@ export const makeWorkloads = ({ Actor, Supervisor }) => {
 
   const registering = (actor, handlers) => (refs, i) =>
     actor.behavior(
-      Effect.gen(function* () {
-        refs[i] = yield* actor.self
+      actor.sync(({ self }) => {
+        refs[i] = self
         return actor.of(handlers(refs, i))
       })
     )
@@ -209,7 +209,7 @@ export const makeWorkloads = ({ Actor, Supervisor }) => {
           let used = 0
           const done = yield* Deferred.make()
           const OnceLive = Once.behavior(
-            Effect.sync(() =>
+            Once.sync(() =>
               Once.of({
                 Use: () => {
                   if (++used === n) Deferred.doneUnsafe(done, Effect.void)
@@ -233,32 +233,36 @@ export const makeWorkloads = ({ Actor, Supervisor }) => {
       run(
         Effect.gen(function* () {
           const total = yield* Queue.unbounded()
+          const spread = Effect.fnUntraced(function* (self, first, leaves) {
+            const report = (sum) => self.tellUnsafe.Sum({ sum })
+            for (const [first_, leaves_] of split(first, leaves)) {
+              const child = yield* Actor.spawn(NodeLive, { first: first_, leaves: leaves_, report })
+              yield* child.tell.Start()
+            }
+          })
           const NodeLive = Node.behavior(({ first, leaves, report }) =>
-            Effect.gen(function* () {
-              const self = yield* Node.self
+            Node.sync(({ self }) => {
               let sum = 0
               let left = 10
+              const finish = (sum) => {
+                report(sum)
+                return ActorContext.stop
+              }
               return Node.of({
-                *Start() {
-                  if (leaves === 1) return yield* report(first)
-                  for (const [f, l] of split(first, leaves)) {
-                    const child = yield* Actor.spawn(NodeLive, {
-                      first: f,
-                      leaves: l,
-                      report: (sum) => self.tell.Sum({ sum })
-                    })
-                    yield* child.tell.Start()
-                  }
-                },
+                Start: () => (leaves === 1 ? finish(first) : spread(self, first, leaves)),
                 Sum: (m) => {
                   sum += m.sum
-                  if (--left === 0) return report(sum)
+                  if (--left === 0) return finish(sum)
                 }
               })
             })
           )
           start()
-          const root = yield* Actor.spawn(NodeLive, { first: 0, leaves: n, report: (sum) => Queue.offer(total, sum) })
+          const root = yield* Actor.spawn(NodeLive, {
+            first: 0,
+            leaves: n,
+            report: (sum) => Queue.offerUnsafe(total, sum)
+          })
           yield* root.tell.Start()
           const check = yield* Queue.take(total)
           stop()
@@ -271,9 +275,9 @@ export const makeWorkloads = ({ Actor, Supervisor }) => {
           let starts = 0
           let ref
           const Holding = Server.behavior(
-            Effect.gen(function* () {
+            Server.sync(({ self }) => {
               starts++
-              ref = yield* Server.self
+              ref = self
               return Server.of({ Add: ({ question }) => question + 1, Crash: () => Effect.fail("crash") })
             })
           )
@@ -296,9 +300,9 @@ export const makeWorkloads = ({ Actor, Supervisor }) => {
           let started = 0
           let stopped = 0
           const child = Once.behavior(
-            Effect.gen(function* () {
+            Once.sync(({ onEnd }) => {
               started++
-              yield* Effect.addFinalizer(() => Effect.sync(() => stopped++))
+              onEnd(() => stopped++)
               return Once.of({ Use: () => {} })
             })
           )
@@ -322,8 +326,8 @@ export const makeWorkloads = ({ Actor, Supervisor }) => {
           const done = yield* Deferred.make()
           let ref
           const consumer = Counter.behavior(
-            Effect.gen(function* () {
-              ref = yield* Counter.self
+            Counter.sync(({ self }) => {
+              ref = self
               return Counter.of({
                 Count: ({ i }) => {
                   sink ^= work(i)

@@ -110,7 +110,7 @@ export const program = (
 ): Program => ({
   name: "test",
   tags: Object.keys(handlers),
-  init: init(Object.values(handlers)),
+  init: () => init(Object.values(handlers)),
   declares: (_tag, error) => error === "declared"
 })
 
