@@ -11,6 +11,7 @@ import { type Behavior, implOf, isBehavior } from "../actor/Behavior.ts"
 import type { AutoShutdown } from "./AutoShutdown.ts"
 import { type Backoff, make as makeBackoff } from "./Backoff.ts"
 import type { AnyOnFailure, OnFailure } from "./Directive.ts"
+import type { Node } from "./graph.ts"
 import { defaultIntensity, type Intensity } from "./Intensity.ts"
 import type { Restart } from "./Restart.ts"
 import type { Strategy } from "./Strategy.ts"
@@ -178,8 +179,8 @@ export interface SpecImpl extends ChildSpec<unknown, unknown, unknown>, Settings
 
 const defaultReport: Report = { level: "Warn", raisedLevel: "Error", raisedAfter: 3 }
 
-const SHUTDOWN: Duration.Input = "5 seconds"
-const START_TIMEOUT: Duration.Input = "5 seconds"
+const SHUTDOWN: Duration.Input = 5_000
+const START_TIMEOUT: Duration.Input = 5_000
 
 const build = (
   id: string,
@@ -207,7 +208,7 @@ const build = (
     when: options.when as Effect.Effect<boolean> | undefined,
     ready: options.ready as Effect.Effect<unknown, unknown> | undefined,
     needs: keysOf(options.needs),
-    provides: [...providedBy(target), ...keysOf(options.provides)]
+    provides: keysOf(options.provides)
   }) as unknown as SpecImpl
 
 const keysOf = (keys: ReadonlyArray<AnyKey> | undefined): ReadonlyArray<string> =>
@@ -215,11 +216,24 @@ const keysOf = (keys: ReadonlyArray<AnyKey> | undefined): ReadonlyArray<string> 
 
 const NO_KEYS: ReadonlyArray<string> = []
 
-const providedBy = (target: Target): ReadonlyArray<string> => {
-  if (target._tag === "actor") return target.provides ? [implOf(target.behavior).key.key] : NO_KEYS
-  if (target._tag !== "supervisor") return NO_KEYS
+/** A spec with all that it provides, as a part of a graph. @internal */
+export interface SpecNode extends Node {
+  readonly spec: SpecImpl
+}
+
+/** @internal */
+export const asNode = (spec: SpecImpl): SpecNode => ({
+  spec,
+  id: spec.id,
+  needs: spec.needs,
+  provides: providedBy(spec)
+})
+
+const providedBy = ({ provides, target }: SpecImpl): ReadonlyArray<string> => {
+  if (target._tag === "actor") return target.provides ? [implOf(target.behavior).key.key, ...provides] : provides
+  if (target._tag !== "supervisor") return provides
   const own = target.provides === undefined ? [] : [target.provides.key]
-  return [...own, ...target.children.flatMap((child) => child?.provides ?? NO_KEYS)]
+  return [...own, ...provides, ...target.children.flatMap(providedBy)]
 }
 
 /** Limits that are no durations stay as they are, for `validate` to refuse. */

@@ -21,7 +21,7 @@ import { NO_HANDLERS } from "../runtime/turns.ts"
 import * as AutoShutdown from "./AutoShutdown.ts"
 import { causeOf, Child, placeOf, type Supervising } from "./child.ts"
 import type { ChildState } from "./childState.ts"
-import type { SpecImpl, Target } from "./ChildSpec.ts"
+import { asNode, type SpecImpl, type SpecNode, type Target } from "./ChildSpec.ts"
 import * as Directive from "./Directive.ts"
 import { Escalated, RestartIntensityExceeded, StartFailed } from "./errors.ts"
 import { dependents, startOrder } from "./graph.ts"
@@ -39,10 +39,13 @@ type Turn = undefined | Effect.Effect<unknown, unknown>
 
 /** A graph has been checked for circles, so that there is an order. */
 const inOrder = ({ children, graph }: SupervisorTarget): ReadonlyArray<SpecImpl> =>
-  graph ? (startOrder(children) as ReadonlyArray<SpecImpl>) : children
+  graph ? (startOrder(children.map(asNode)) as ReadonlyArray<SpecNode>).map(({ spec }) => spec) : children
 
-const byId = (children: ReadonlyArray<Child>): Map<string, Child> =>
-  new Map(children.map((child) => [child.spec.id, child]))
+const byId = (children: ReadonlyArray<Child>): Map<string, Child> => {
+  const map = new Map<string, Child>()
+  for (const child of children) map.set(child.spec.id, child)
+  return map
+}
 
 /** @internal */
 export class SupervisorNode implements Supervising {
@@ -173,10 +176,12 @@ export class SupervisorNode implements Supervising {
     incarnation.onEnd((reason) => {
       this.killed = reason._tag === "Killed"
     })
-    for (const child of this.children.values()) {
-      if (!child.declared) this.forget(child, ExitReason.Shutdown())
+    if (incarnation.number > 1) {
+      for (const child of this.children.values()) {
+        if (!child.declared) this.forget(child, ExitReason.Shutdown())
+      }
+      this.children = byId(this.declared)
     }
-    this.children = byId(this.declared)
     this.window = new Window(this.target.intensity)
   }
 
@@ -359,12 +364,8 @@ export class SupervisorNode implements Supervising {
   private groupOf(child: Child): ReadonlyArray<Child> {
     const children = [...this.children.values()]
     if (this.target.graph && this.target.strategy === "rest-for-one") {
-      const affected = new Set(
-        dependents(
-          children.map(({ spec }) => spec),
-          child.spec
-        )
-      )
+      const nodes = children.map(({ spec }) => asNode(spec))
+      const affected = new Set(dependents(nodes, nodes[children.indexOf(child)]!).map(({ spec }) => spec))
       return children.filter(({ spec }) => affected.has(spec))
     }
     const { from, to } = Strategy.range(this.target.strategy, children.indexOf(child), children.length)

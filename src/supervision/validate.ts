@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import { isBehavior } from "../actor/Behavior.ts"
 import type { AutoShutdown } from "./AutoShutdown.ts"
 import { isBackoff } from "./Backoff.ts"
-import type { SpecImpl } from "./ChildSpec.ts"
+import { asNode, type SpecImpl } from "./ChildSpec.ts"
 import { isDirective } from "./Directive.ts"
 import { InvalidSpec } from "./errors.ts"
 import { startOrder } from "./graph.ts"
@@ -123,10 +123,6 @@ const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefine
   if (!Option.exists(millis, (value) => value > 0 && Number.isFinite(value))) {
     return invalid(path, "intensity.within", within, "must be a finite duration above 0")
   }
-  const ordered = target.graph ? startOrder(target.children) : target.children
-  if ("circle" in ordered) {
-    return invalid(path, "needs", [...ordered.circle, ordered.circle[0]], "must not go round in a circle")
-  }
   const ids = new Set<string>()
   for (const child of target.children) {
     const problem = problemOf(child, path, target.autoShutdown)
@@ -134,7 +130,9 @@ const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefine
     if (ids.has(child.id)) return invalid(path, "children", child.id, "must have ids of their own")
     ids.add(child.id)
   }
-  return undefined
+  const ordered = target.graph ? startOrder(target.children.map(asNode)) : []
+  if (!("circle" in ordered)) return undefined
+  return invalid(path, "needs", [...ordered.circle, ordered.circle[0]], "must not go round in a circle")
 }
 
 const invalid = (path: string, field: string, value: unknown, problem: string): InvalidSpec =>
