@@ -142,6 +142,13 @@ export interface Settings {
   readonly report: Report
 }
 
+/** Something that cannot be started, found when its spec was made and told when the tree is checked. @internal */
+export interface Flaw {
+  readonly field: string
+  readonly value: unknown
+  readonly problem: string
+}
+
 /** What a spec starts. @internal */
 export type Target =
   | {
@@ -162,6 +169,8 @@ export type Target =
       readonly dynamic: boolean
       /** Children are in the order of what they need, and share the fate of what they need. */
       readonly graph: boolean
+      /** What is wrong with how it was asked for. */
+      readonly flaw: Flaw | undefined
       /** A service made of the running supervisor. */
       readonly provides: { readonly key: string; readonly make: (node: never) => unknown } | undefined
     }
@@ -265,12 +274,22 @@ export const ofEffect = (id: string, effect: Effect.Effect<unknown, unknown>, op
 export const ofLayer = (id: string, layer: Layer.Layer<unknown, unknown>, options: Options<never, unknown>) =>
   build(id, { _tag: "service", layer }, options, options.shutdown ?? SHUTDOWN, options.startTimeout ?? START_TIMEOUT)
 
+/** What makes a supervisor other than plain. */
+interface Variety {
+  readonly dynamic?: boolean
+  readonly graph?: boolean
+  readonly flaw?: Flaw | undefined
+  readonly provides?: SupervisorTarget["provides"]
+}
+
+/** @internal */
+export type SupervisorTarget = Extract<Target, { readonly _tag: "supervisor" }>
+
 /** @internal */
 export const ofSupervisor = (
   id: string,
   options: SupervisorOptions<ReadonlyArray<unknown>, unknown>,
-  dynamic?: Extract<Target, { readonly _tag: "supervisor" }>["provides"],
-  graph = false
+  { dynamic = false, flaw, graph = false, provides }: Variety = {}
 ): SpecImpl =>
   build(
     id,
@@ -280,9 +299,10 @@ export const ofSupervisor = (
       intensity: options.intensity ?? defaultIntensity,
       autoShutdown: options.autoShutdown ?? "never",
       children: (options.children ?? []).map(toSpec),
-      dynamic: dynamic !== undefined,
+      dynamic,
       graph,
-      provides: dynamic
+      flaw,
+      provides
     },
     {
       ...(options.restart === undefined ? undefined : { restart: options.restart }),

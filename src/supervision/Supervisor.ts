@@ -162,7 +162,7 @@ export const graph = <const C extends ReadonlyArray<Child>, R = never>(
   id: string,
   options: SupervisorOptions<C, R>
 ): ChildSpec<Out<C[number]>, Err<C[number]>, Exclude<Req<C[number]>, Out<C[number]>> | NoInfer<R>> =>
-  Spec.ofSupervisor(id, { strategy: "rest-for-one", ...options } as never, undefined, true) as never
+  Spec.ofSupervisor(id, { strategy: "rest-for-one", ...options } as never, { graph: true }) as never
 
 /**
  * An actor as a child, with its options. A behavior alone stands for a child with all defaults.

@@ -34,7 +34,10 @@ export const specOf = (id: string, template: Template | undefined, options: Opti
   ofSupervisor(
     id,
     { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
-    { key: id, make: (node: SupervisorNode) => new DynamicChildren(node, template, options) }
+    {
+      dynamic: true,
+      provides: { key: id, make: (node: SupervisorNode) => new DynamicChildren(node, template, options) }
+    }
   )
 
 /** @internal */

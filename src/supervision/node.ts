@@ -21,7 +21,7 @@ import { NO_HANDLERS } from "../runtime/turns.ts"
 import * as AutoShutdown from "./AutoShutdown.ts"
 import { causeOf, Child, placeOf, type Supervising } from "./child.ts"
 import type { ChildState } from "./childState.ts"
-import { asNode, type SpecImpl, type SpecNode, type Target } from "./ChildSpec.ts"
+import { asNode, type SpecImpl, type SpecNode, type SupervisorTarget } from "./ChildSpec.ts"
 import * as Directive from "./Directive.ts"
 import { Escalated, RestartIntensityExceeded, StartFailed } from "./errors.ts"
 import { dependents, startOrder } from "./graph.ts"
@@ -31,8 +31,6 @@ import * as Restart from "./Restart.ts"
 import { isNow, start, type Started } from "./starting.ts"
 import * as Strategy from "./Strategy.ts"
 import type { Tree } from "./tree.ts"
-
-type SupervisorTarget = Extract<Target, { readonly _tag: "supervisor" }>
 
 /** What a turn of the supervisor answers: nothing, or an effect that it waits for. */
 type Turn = undefined | Effect.Effect<unknown, unknown>

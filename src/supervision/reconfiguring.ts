@@ -10,6 +10,9 @@ import { problemOf } from "./validate.ts"
 /** The first reason why not, or nothing. @internal */
 export const changeProblem = (node: SupervisorNode, next: SpecImpl): InvalidSpec | undefined => {
   const { path, spec } = node
+  if (spec.target._tag === "supervisor" && spec.target.provides !== undefined) {
+    return refused(path, "configuration", spec.id, "can only be changed where it is a plain supervisor's")
+  }
   // How significant it is itself is its parent's business, and stays.
   const unmarked = typeof next === "object" && next !== null ? ({ ...next, significant: false } as SpecImpl) : next
   const problem = problemOf(unmarked, parentOf(path, spec.id))

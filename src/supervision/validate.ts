@@ -106,6 +106,8 @@ const startable = (spec: SpecImpl): boolean => {
 const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
   const target = spec.target
   if (target._tag !== "supervisor") return undefined
+  const { flaw } = target
+  if (flaw !== undefined) return invalid(path, flaw.field, flaw.value, flaw.problem)
   if (!STRATEGIES.includes(target.strategy)) {
     return invalid(path, "strategy", target.strategy, `must be one of ${STRATEGIES.join(", ")}`)
   }
