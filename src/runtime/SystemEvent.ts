@@ -9,13 +9,15 @@ import type { DeadLetter } from "./DeadLetters.ts"
 import type { ExitReason } from "./ExitReason.ts"
 
 /**
- * One thing that happened, told by path. `delay` and times are in milliseconds.
+ * One thing that happened, told by path. `delay` and times are in milliseconds. `ActorExited` is the end of one run, after
+ * which another may come; `ActorEnded` is the end for good.
  *
  * @category models
  * @since 0.1.0
  */
 export type SystemEvent =
   | { readonly _tag: "ActorStarted"; readonly path: string; readonly incarnation: number }
+  | { readonly _tag: "ActorExited"; readonly path: string; readonly incarnation: number; readonly reason: ExitReason }
   | { readonly _tag: "ActorEnded"; readonly path: string; readonly reason: ExitReason }
   | {
       readonly _tag: "ActorFailed"

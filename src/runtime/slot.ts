@@ -311,6 +311,9 @@ export class Slot extends Turns {
     this.lastEnd = reason
     if (reason._tag === "Normal" && (this.control & State.DrainRequested) !== 0) this.drainEnded()
     const started = this.started
+    if (started === undefined && this.system.observed) {
+      this.system.emit({ _tag: "ActorExited", path: this.path, incarnation: this.incarnations, reason })
+    }
     const downCallbacks = this.rareOrNone?.downCallbacks
     if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = NOBODY
     this.started = undefined

@@ -181,6 +181,7 @@ export abstract class Turns extends Inbox implements Receiver {
     incarnation.fiber = fiber
     fiber.addObserver((exit) => this.onFiberExit(incarnation, fiber, exit))
     if ((this.control & State.KillRequested) !== 0) this.kill()
+    else if ((this.control & State.StopRequested) !== 0 && this.program.stopInterrupts === true) fiber.interruptUnsafe()
     return false
   }
 

@@ -2,6 +2,7 @@
  * What to start and how to keep it alive: a value. Actors, plain effects, layers and whole supervisors are child specs
  * alike, so trees are built from one kind of thing.
  */
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -173,6 +174,10 @@ export type Target =
       readonly flaw: Flaw | undefined
       /** A service made of the running supervisor. */
       readonly provides: { readonly key: string; readonly make: (node: never) => unknown } | undefined
+      /** What each child is like, where they come and go. */
+      readonly template: SpecImpl | undefined
+      /** The spec as it is where these services are; until then one child stands for all. */
+      readonly resolve: ((services: Context.Context<never>) => SpecImpl) | undefined
     }
 
 /** @internal */
@@ -280,6 +285,8 @@ interface Variety {
   readonly graph?: boolean
   readonly flaw?: Flaw | undefined
   readonly provides?: SupervisorTarget["provides"]
+  readonly template?: SpecImpl | undefined
+  readonly resolve?: SupervisorTarget["resolve"]
 }
 
 /** @internal */
@@ -289,7 +296,7 @@ export type SupervisorTarget = Extract<Target, { readonly _tag: "supervisor" }>
 export const ofSupervisor = (
   id: string,
   options: SupervisorOptions<ReadonlyArray<unknown>, unknown>,
-  { dynamic = false, flaw, graph = false, provides }: Variety = {}
+  { dynamic = false, flaw, graph = false, provides, resolve, template }: Variety = {}
 ): SpecImpl =>
   build(
     id,
@@ -302,7 +309,9 @@ export const ofSupervisor = (
       dynamic,
       graph,
       flaw,
-      provides
+      provides,
+      template,
+      resolve
     },
     {
       ...(options.restart === undefined ? undefined : { restart: options.restart }),
@@ -316,6 +325,17 @@ export const ofSupervisor = (
 /** A behavior alone is a child with all defaults. @internal */
 export const toSpec = (child: unknown): SpecImpl =>
   isBehavior(child) ? ofBehavior(child as never, {}) : (child as SpecImpl)
+
+/** A tree with all that depends on the services around it settled. @internal */
+export const resolved = (spec: SpecImpl, services: Context.Context<never>): SpecImpl => {
+  // Called before the tree is checked, so it may be anything.
+  const target = (spec as SpecImpl | null | undefined)?.target
+  if (target?._tag !== "supervisor") return spec
+  if (target.resolve !== undefined) return target.resolve(services)
+  const children = target.children.map((child) => resolved(child, services))
+  const same = children.every((child, i) => child === target.children[i])
+  return same ? spec : { ...spec, target: { ...target, children } }
+}
 
 /** What can be read of a spec. @internal */
 export const settingsOf = (spec: SpecImpl): Settings => ({

@@ -3,7 +3,11 @@
  * concerns one share.
  *
  * A key always leads to the same partition, whose ref outlives restarts. Whole numbers go by their remainder, without sign;
- * anything else by its hash, so that values that are equal to Effect's `Equal` share a partition.
+ * anything else by its hash, so that values that are equal to Effect's `Equal` share a partition. Texts and other plain data
+ * lead to the same place in every run of the program; values that are equal to themselves alone, in this run only.
+ *
+ * The partitions are the children "0", "1" and so on of a supervisor that has the id of the service: they are counted, read
+ * and managed through its handle, `root.supervisor(id)`, as any others. One is as good as another, so none is significant.
  *
  * **Example** (Counting words in four places)
  *
@@ -29,7 +33,8 @@ import * as Hash from "effect/Hash"
 import * as Schema from "effect/Schema"
 import type { ActorRef } from "../actor/ActorRef.ts"
 import { type Behavior, isBehavior, withArgs } from "../actor/Behavior.ts"
-import { type ChildSpec, type Flaw, ofBehavior, ofSupervisor, type Options, type SpecImpl } from "./ChildSpec.ts"
+import type { ChildSpec, Flaw, Options, SpecImpl, SupervisorTarget } from "./ChildSpec.ts"
+import { ofBehavior, ofSupervisor } from "./ChildSpec.ts"
 import type { Intensity } from "./Intensity.ts"
 import type { SupervisorNode } from "./node.ts"
 import type { Strategy } from "./Strategy.ts"
@@ -57,9 +62,9 @@ export class NoSuchPartition extends Schema.TaggedError<NoSuchPartition>()("NoSu
  * @since 0.1.0
  */
 export interface Shape<A, Req = never> {
-  /** The partition that is responsible for a key. */
+  /** The partition that is responsible for a key: any value. It is given also while it is restarted, or stopped. */
   readonly at: (key: unknown) => Effect.Effect<ActorRef<A>, never, Req>
-  /** The partition of this number, from 0. */
+  /** The partition of this number, from 0. Fails where there is none. */
   readonly partition: (partition: number) => Effect.Effect<ActorRef<A>, NoSuchPartition, Req>
   /** All partitions, by number. */
   readonly all: Effect.Effect<ReadonlyArray<ActorRef<A>>, never, Req>
@@ -68,7 +73,38 @@ export interface Shape<A, Req = never> {
 }
 
 /**
- * How many partitions there are, and how they are kept alive.
+ * How many partitions there are where their supervisor does not say: a whole number of 1 or more. Default: as many as the
+ * machine has cores. It is read where the tree is started.
+ *
+ * **Example** (Two of each)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor, PartitionSupervisor, Supervisor } from "effect-otp"
+ *
+ * class Cache extends Actor.Service<Cache>()("docs/Cache", { Size: { success: Schema.Int } }) {}
+ * class Caches extends PartitionSupervisor.Service<Caches>()("docs/Caches", Cache) {}
+ * const CacheLive = Cache.behavior(Effect.sync(() => Cache.of({ Size: () => 0 })))
+ * const Tree = Supervisor.make("app", { children: [Caches.child(CacheLive)] })
+ *
+ * const program = Caches.count.pipe(
+ *   Effect.provide(Supervisor.layer(Tree)),
+ *   Effect.provideService(PartitionSupervisor.DefaultPartitions, 2)
+ * )
+ * await Effect.runPromise(program) // => 2
+ * ```
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const DefaultPartitions: Context.Reference<number> = Context.Reference<number>(
+  "effect-otp/PartitionSupervisor/DefaultPartitions",
+  { defaultValue: () => Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1) }
+)
+
+/**
+ * How many partitions there are, and how each is kept alive: `restart`, `shutdown`, `startTimeout`, `onFailure`, `backoff`
+ * and `report` hold for every one of them, as for a child of `Supervisor.make`.
  *
  * @category models
  * @since 0.1.0
@@ -77,9 +113,9 @@ export interface PartitionOptions<E> extends Omit<
   Options<E>,
   "id" | "when" | "significant" | "ready" | "needs" | "provides"
 > {
-  /** Default: as many as the machine has cores. */
+  /** A whole number of 1 or more. Default: `DefaultPartitions`, as many as the machine has cores. */
   readonly partitions?: number
-  /** Default `one-for-one`. */
+  /** Who is restarted with a partition that failed. Default `one-for-one`: nobody. */
   readonly strategy?: Strategy
   /** How many restarts, over all partitions, in how much time. Default: 1 within 5 seconds. */
   readonly intensity?: Intensity
@@ -94,8 +130,14 @@ export interface PartitionOptions<E> extends Omit<
  */
 export interface Class<Self, A> extends Context.Key<Self, Shape<A>>, Shape<A, Self> {
   new (_: never): {}
-  /** The supervisor as a child of a tree; each partition is started with its number. */
-  child<E, R>(behavior: Behavior<A, number, E, R>, options?: PartitionOptions<E>): ChildSpec<Self, E, R>
+  /**
+   * The supervisor as a child of a tree. Each partition is started with its number, if it takes an argument. Options that
+   * make no sense are an `InvalidSpec` before anything of the tree is started.
+   */
+  child<E, R>(
+    behavior: Behavior<A, number, E, R> | Behavior<A, void, E, R>,
+    options?: PartitionOptions<E>
+  ): ChildSpec<Self, E, R>
 }
 
 /**
@@ -121,15 +163,30 @@ export const Service =
 type Template = Behavior<unknown, number, unknown, unknown>
 
 const specOf = (id: string, behavior: Template, options: PartitionOptions<never>): SpecImpl => {
-  const { intensity, partitions = cores(), strategy, ...each } = options
-  const flaw = flawOf(behavior, partitions, options)
+  const { partitions } = options
+  if (partitions !== undefined) return sized(id, behavior, options, partitions)
+  const resolve = (services: Context.Context<never>) =>
+    sized(id, behavior, options, Context.get(services, DefaultPartitions))
+  return sized(id, behavior, options, 1, resolve)
+}
+
+const sized = (
+  id: string,
+  behavior: Template,
+  options: PartitionOptions<never>,
+  count: number,
+  resolve?: SupervisorTarget["resolve"]
+): SpecImpl => {
+  const { intensity, partitions: _, strategy, ...each } = options
+  const flaw = flawOf(behavior, count, options)
   const one = (partition: number) => ofBehavior(withArgs(behavior, partition), { ...each, id: `${partition}` }, false)
   const group = {
     ...(strategy === undefined ? undefined : { strategy }),
     ...(intensity === undefined ? undefined : { intensity }),
-    children: flaw === undefined ? Array.from({ length: partitions }, (_, partition) => one(partition)) : []
+    children: flaw === undefined ? Array.from({ length: count }, (_, partition) => one(partition)) : []
   }
-  return ofSupervisor(id, group, { flaw, provides: { key: id, make: (node: SupervisorNode) => new Partitions(node) } })
+  const make = (node: SupervisorNode) => new Partitions(node)
+  return ofSupervisor(id, group, { flaw, provides: { key: id, make }, resolve })
 }
 
 const flawOf = (behavior: unknown, partitions: unknown, options: object): Flaw | undefined => {
@@ -145,29 +202,48 @@ const flawOf = (behavior: unknown, partitions: unknown, options: object): Flaw |
   return { field: "significant", value: significant, problem: "must be false where partitions are equals" }
 }
 
-const cores = (): number => Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1)
-
 class Partitions implements Shape<unknown> {
   private readonly node: SupervisorNode
-  private readonly refs: ReadonlyArray<ActorRef<unknown>>
+  /** What the refs were made of: a new configuration is another spec. */
+  private spec: SpecImpl
+  private known: ReadonlyArray<ActorRef<unknown>>
 
   constructor(node: SupervisorNode) {
     this.node = node
-    this.refs = Array.from(node.children.values(), (child) => child.slot.ref as ActorRef<unknown>)
+    this.spec = node.spec
+    this.known = refsOf(node)
   }
 
-  readonly at = (key: unknown) => Effect.sync(() => this.refs[indexOf(key, this.refs.length)]!)
+  private get refs(): ReadonlyArray<ActorRef<unknown>> {
+    if (this.node.spec === this.spec) return this.known
+    this.spec = this.node.spec
+    this.known = refsOf(this.node)
+    return this.known
+  }
+
+  readonly at = (key: unknown) =>
+    Effect.sync(() => {
+      const { refs } = this
+      return refs[indexOf(key, refs.length)]!
+    })
 
   readonly partition = (partition: number) =>
     Effect.suspend(() => {
-      const ref = this.refs[partition]
+      const { refs } = this
+      const ref = Number.isInteger(partition) ? refs[partition] : undefined
       if (ref !== undefined) return Effect.succeed(ref)
-      return Effect.fail(new NoSuchPartition({ path: this.node.path, partition, count: this.refs.length }))
+      return Effect.fail(new NoSuchPartition({ path: this.node.path, partition, count: refs.length }))
     })
 
   readonly all = Effect.sync(() => this.refs)
   readonly count = Effect.sync(() => this.refs.length)
 }
+
+/** Kept from then on: the place of a partition is its own also where it has ended and been forgotten. */
+const refsOf = ({ children, spec }: SupervisorNode): ReadonlyArray<ActorRef<unknown>> =>
+  (spec.target as SupervisorTarget).children.flatMap(
+    ({ id }) => (children.get(id)?.slot.ref as ActorRef<unknown>) ?? []
+  )
 
 /** Which of `count` partitions a key leads to. */
 const indexOf = (key: unknown, count: number): number => {

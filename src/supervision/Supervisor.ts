@@ -210,7 +210,7 @@ export const service = <A, E, R, R2 = never>(
  * @since 0.1.0
  */
 export const validate = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<void, InvalidSpec> =>
-  validateSpec(Spec.toSpec(tree))
+  Effect.contextWith((services: Context.Context<never>) => validateSpec(Spec.resolved(Spec.toSpec(tree), services)))
 
 // --- Running ---
 
@@ -233,12 +233,12 @@ const rooted = (spec: Spec.SpecImpl): Spec.SpecImpl =>
 /** Makes the places of a tree, without starting anything. */
 const prepare = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<SupervisorNode, StartFailed<E>, R> =>
   Effect.withFiber((fiber): Effect.Effect<SupervisorNode, StartFailed<E>> => {
-    const given = Spec.toSpec(tree)
+    const base = Context.omit(Tracer.ParentSpan)(fiber.context) as Context.Context<never>
+    const given = Spec.resolved(Spec.toSpec(tree), base)
     const problem = problemOf(given, "")
     if (problem !== undefined) {
       return Effect.fail(new StartFailed<E>({ path: "", child: problem.path, cause: Cause.fail(problem) }))
     }
-    const base = Context.omit(Tracer.ParentSpan)(fiber.context) as Context.Context<never>
     const root = new Root()
     root.node = new SupervisorNode(rooted(given), root, "", new Tree(ActorSystem.of(base), base))
     return Effect.succeed(root.node)

@@ -15,7 +15,7 @@ import { stopSlot } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { Child } from "./child.ts"
-import { type ChildSpec, type Settings, settingsOf, toSpec } from "./ChildSpec.ts"
+import { type ChildSpec, resolved, type Settings, settingsOf, toSpec } from "./ChildSpec.ts"
 import { ChildConflict, ChildNotFound, InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
 import { type Budget, budgetOf } from "./Intensity.ts"
 import type { SupervisorNode } from "./node.ts"
@@ -105,10 +105,11 @@ export class RefImpl implements SupervisorRef<unknown> {
     return Effect.contextWith((context: Context.Context<R>) =>
       this.request((): Effect.Effect<void, InvalidSpec> => {
         const { node } = this
-        const spec = toSpec(next)
+        const tree = this.treeWith(context)
+        const spec = resolved(toSpec(next), tree.base)
         const problem = changeProblem(node, spec)
         if (problem !== undefined) return Effect.fail(problem)
-        return Effect.sync(() => node.configure(spec, this.treeWith(context)))
+        return Effect.sync(() => node.configure(spec, tree))
       })
     ) as never
   }
@@ -117,12 +118,13 @@ export class RefImpl implements SupervisorRef<unknown> {
     return Effect.contextWith((context: Context.Context<R>) =>
       this.request((): Effect.Effect<Context.Context<O>, StartFailed<E> | ChildConflict | InvalidSpec> => {
         const { node } = this
-        const spec = toSpec(child)
+        const tree = this.treeWith(context)
+        const spec = resolved(toSpec(child), tree.base)
         const problem = problemOf(spec, node.path, node.autoShutdown)
         if (problem !== undefined) return Effect.fail(problem)
         const existing = node.children.get(spec.id)
         if (existing !== undefined) return Effect.fail(this.conflict(existing))
-        const added = node.adopt(spec, this.treeWith(context))
+        const added = node.adopt(spec, tree)
         return Effect.flatMap(node.start(added), (exit) => {
           if (Exit.isFailure(exit)) {
             node.forget(added, ExitReason.Failed(exit.cause))

@@ -36,9 +36,16 @@ export const specOf = (id: string, template: Template | undefined, options: Opti
     { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
     {
       dynamic: true,
+      template: isBehavior(template) ? templateOf(template, options, "*", undefined) : undefined,
       provides: { key: id, make: (node: SupervisorNode) => new DynamicChildren(node, template, options) }
     }
   )
+
+/** The spec of one child that is started with these arguments. */
+const templateOf = (template: Template, options: Options, id: string, args: unknown): SpecImpl => {
+  const { intensity: _, maxChildren: __, ...rest } = options
+  return ofBehavior(withArgs(template, args as never), { ...rest, id }, false)
+}
 
 /** @internal */
 export class DynamicChildren {
@@ -120,7 +127,7 @@ export class DynamicChildren {
         const { node } = this
         const spec = specOf(node.spec.id, template, options)
         const problem = isBehavior(template)
-          ? (problemOf(spec, "") ?? problemOf(this.specFor(template, options, "template", undefined), node.path))
+          ? (problemOf(spec, "") ?? problemOf(templateOf(template, options, "template", undefined), node.path))
           : invalidTemplate(node.path, template)
         if (problem !== undefined) return Effect.fail(problem)
         return Effect.sync(() => this.configure(template, options, spec, this.node.tree.with(servicesOf(context))))
@@ -134,13 +141,8 @@ export class DynamicChildren {
     const { node } = this
     node.configure({ ...spec, restart: node.spec.restart } as SpecImpl, node.tree)
     for (const child of node.children.values()) {
-      if (this.argsOf.has(child)) child.respec(this.specFor(template, options, child.spec.id, this.argsOf.get(child)))
+      if (this.argsOf.has(child)) child.respec(templateOf(template, options, child.spec.id, this.argsOf.get(child)))
     }
-  }
-
-  private specFor(template: Template, options: Options, id: string, args: unknown): SpecImpl {
-    const { intensity: _, maxChildren: __, ...rest } = options
-    return ofBehavior(withArgs(template, args as never), { ...rest, id }, false)
   }
 
   private startTemplate(key: string | undefined, args: unknown): Effect.Effect<ActorRef<unknown>, StartError> {
@@ -149,7 +151,7 @@ export class DynamicChildren {
     if (existing !== undefined && existing.state !== "stopped") return Effect.succeed(refOf(existing))
     // Ended, and about to be forgotten.
     if (existing !== undefined) node.forget(existing, existing.slot.lastEnd ?? ExitReason.Shutdown())
-    const spec = this.specFor(template!, this.options, key ?? this.freshId(template!), args)
+    const spec = templateOf(template!, this.options, key ?? this.freshId(template!), args)
     return this.startSpec(spec, this.tree, { args })
   }
 

@@ -129,7 +129,10 @@ export class SupervisorNode implements Supervising {
     // Out of the list before anybody is told of its end.
     if (this.children.get(child.spec.id) === child) this.children.delete(child.spec.id)
     this.finish(child, reason)
+    const node = this.nodes.get(child)
     if (!child.declared) this.nodes.delete(child)
+    // What it was told while it ran is forgotten with it: should it start again, then as it was declared.
+    else if (node !== undefined) node.pending = child.spec
   }
 
   /** Ends the places of a child, and of everything below it, for good. */
@@ -333,7 +336,11 @@ export class SupervisorNode implements Supervising {
         const exit = yield* this.start(member)
         const next = this.attempted(member, exit)
         if (next !== undefined) yield* next
-        if (Exit.isFailure(exit)) break
+        if (Exit.isSuccess(exit)) continue
+        // One that is tried again begins the rest of the group anew; one that is told to stop is left out.
+        if (member.state !== "stopped") break
+        // Its end may be the supervisor's, which interrupts here.
+        yield* Effect.yieldNow
       }
     })
   }
@@ -395,10 +402,17 @@ export class SupervisorNode implements Supervising {
     this.declared = inOrder(this.target).map((next) => {
       const known = this.children.get(next.id)
       undeclared.delete(next.id)
-      return known === undefined ? this.make(next, tree, true) : this.respec(known, next)
+      return known === undefined ? this.makeStopped(next, tree) : this.respec(known, next)
     })
     for (const child of undeclared.values()) child.declared = false
     this.children = byId([...this.declared, ...undeclared.values()])
+  }
+
+  /** A place that nothing runs in until somebody starts it. */
+  private makeStopped(spec: SpecImpl, tree: Tree): Child {
+    const child = this.make(spec, tree, true)
+    this.finish(child, ExitReason.Shutdown())
+    return child
   }
 
   private respec(child: Child, spec: SpecImpl): Child {

@@ -75,6 +75,8 @@ export const isNow = (started: Started | Effect.Effect<Started>): started is Sta
 
 const leftOut = (child: Child): Exit.Exit<boolean> => {
   child.state = "stopped"
+  // Whoever asks it is told at once that it does not run.
+  child.slot.finish(ExitReason.Normal)
   return Exit.succeed(false)
 }
 

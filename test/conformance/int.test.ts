@@ -74,9 +74,18 @@ it.effect("INT-08 exhaustion is reported with its cause", () =>
     const reason = yield* top.ended
     assert.deepStrictEqual(
       r.events.map((event) => event._tag),
-      ["ActorStarted", "ActorStarted", "ActorFailed", "GaveUp", "ActorEnded", "ActorEnded"]
+      [
+        "ActorStarted",
+        "ActorStarted",
+        "ActorFailed",
+        "ActorExited",
+        "GaveUp",
+        "ActorExited",
+        "ActorEnded",
+        "ActorEnded"
+      ]
     )
-    const gaveUp = r.events[3]!
+    const gaveUp = r.events[4]!
     assert.deepStrictEqual(gaveUp._tag === "GaveUp" && [gaveUp.path, gaveUp.child, gaveUp.restarts, gaveUp.within], [
       "top",
       "a",
