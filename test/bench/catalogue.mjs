@@ -28,6 +28,7 @@ export const WORKLOADS = {
   w8: { title: "crash, restart, first answer", unit: "restarts", n: 20_000, expect: same },
   w9: { title: "n static children: start and ordered stop", unit: "children", n: 10_000, expect: same },
   w10: { title: "bounded mailbox, producer waits", unit: "messages", n: 500_000, expect: same },
+  dynamic: { title: "n children on demand: start, list, stop", unit: "children", n: 100_000, expect: same },
   latency: { title: "one actor flooded: p99 delay of others", unit: "messages", n: 20_000_000, expect: same }
 }
 

@@ -2,7 +2,7 @@
  * The workloads as this library's documentation would write them, supervised and typed. The library comes as a parameter:
  * the sources for `run.ts`, the built package for `peer.mjs`.
  */
-import { Deferred, Effect, Logger, Queue, References, Schema } from "effect"
+import { Context, Deferred, Effect, Logger, Queue, References, Schema } from "effect"
 
 /** Runs a program whose crashes are part of the workload, so nothing is logged. */
 const run = (program) =>
@@ -14,7 +14,7 @@ const run = (program) =>
   )
 
 /** The workloads over a copy of the library. */
-export const makeWorkloads = ({ Actor, ActorContext, Supervisor }) => {
+export const makeWorkloads = ({ Actor, ActorContext, DynamicSupervisor, Supervisor }) => {
   const supervised = (children, options = {}) => Supervisor.start(Supervisor.make("bench", { ...options, children }))
 
   /** Starts children of one class under a supervisor and gives their refs in order. */
@@ -34,6 +34,7 @@ export const makeWorkloads = ({ Actor, ActorContext, Supervisor }) => {
     Crash: {}
   }) {}
   class Once extends Actor.Service()("bench/Once", { Use: {} }) {}
+  class Units extends DynamicSupervisor.Service()("bench/Units", Once) {}
   class Node extends Actor.Service()("bench/Node", { Start: {}, Sum: { payload: { sum: Schema.Int } } }) {}
 
   const registering = (actor, handlers) => (refs, i) =>
@@ -346,6 +347,26 @@ export const makeWorkloads = ({ Actor, ActorContext, Supervisor }) => {
           const check = yield* Deferred.await(done)
           stop()
           return { check, max_depth: deepest, note: "the producer suspends" }
+        })
+      ),
+    /** Children of a dynamic supervisor: started one by one, listed, stopped all at once. */
+    dynamic: (n, { start, stop }) =>
+      run(
+        Effect.gen(function* () {
+          const spec = Units.child(Once.behavior(() => Once.sync(() => Once.of({ Use: () => {} }))))
+          const top = yield* supervised([spec])
+          const units = Context.get(top.services, Units)
+          start()
+          const t0 = performance.now()
+          for (let i = 0; i < n; i++) yield* units.start(`${i}`)
+          const t1 = performance.now()
+          const listed = yield* units.children
+          const t2 = performance.now()
+          yield* top.stop
+          const t3 = performance.now()
+          stop()
+          const phases_ms = { start: t1 - t0, list: t2 - t1, stop: t3 - t2 }
+          return { check: listed.filter((child) => child.state === "running").length, phases_ms }
         })
       ),
     /** One actor is flooded; how long do a quiet actor, a timer and an I/O callback wait? */

@@ -6,6 +6,6 @@ import * as library from "../../dist/index.js"
 import { makeWorkloads } from "./effectOtp.mjs"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
-const { latency: _, w2g: __, ...workloads } = makeWorkloads(library)
+const { dynamic: _, latency: __, w2g: ___, ...workloads } = makeWorkloads(library)
 
 export const peer = { name: "effect-otp", version: () => version, missing: {}, scale: {}, workloads }

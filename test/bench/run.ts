@@ -18,10 +18,12 @@ import { WORKLOADS } from "./catalogue.mjs"
 interface Run {
   readonly contestant: string
   readonly workload: string
+  readonly n?: number
   readonly na?: boolean
   readonly per_second?: number
   readonly bytes_per_item?: number
   readonly p99_ms?: Readonly<Record<string, number>>
+  readonly phases_ms?: Readonly<Record<string, number>>
 }
 
 const catalogue = WORKLOADS as Readonly<
@@ -94,6 +96,10 @@ else {
   }
   for (const run of runs) {
     if (run.bytes_per_item !== undefined) console.log(`idle actor: ${Math.round(run.bytes_per_item)} bytes`)
+    if (run.phases_ms !== undefined) {
+      const phases = Object.entries(run.phases_ms).map(([phase, millis]) => `${phase} ${millis.toFixed(0)} ms`)
+      console.log(`${run.n} children on demand: ${phases.join(", ")}`)
+    }
     if (run.p99_ms !== undefined) {
       const { actor, io, timer } = run.p99_ms
       console.log(
