@@ -3,8 +3,8 @@
  * concerns one share.
  *
  * A key always leads to the same partition, whose ref outlives restarts. Whole numbers go by their remainder, without sign;
- * anything else by its hash, so that values that are equal to Effect's `Equal` share a partition. Texts and other plain data
- * lead to the same place in every run of the program; values that are equal to themselves alone, in this run only.
+ * anything else by its hash, so that values that are equal to Effect's `Equal` share a partition. Texts, numbers, and plain
+ * data made of them lead to the same place in every run of the program; instances of classes and functions need not.
  *
  * The partitions are the children "0", "1" and so on of a supervisor that has the id of the service: they are counted, read
  * and managed through its handle, `root.supervisor(id)`, as any others. One is as good as another, so none is significant.

@@ -50,6 +50,8 @@ import type { Owner, Slot } from "../runtime/slot.ts"
 import * as Spec from "./ChildSpec.ts"
 import type { ChildSpec, Options, SupervisorOptions } from "./ChildSpec.ts"
 import { Escalated, type InvalidSpec, RestartIntensityExceeded, StartFailed, TreeEnded } from "./errors.ts"
+import { lint as lintSpec } from "./lint.ts"
+import type { Lint } from "./lintModel.ts"
 import { SupervisorNode } from "./node.ts"
 import { RefImpl, type SupervisorRef } from "./SupervisorRef.ts"
 import { Tree } from "./tree.ts"
@@ -71,6 +73,15 @@ export {
 export type { AutoShutdown } from "./AutoShutdown.ts"
 export type { ChildState, Failure } from "./childState.ts"
 export type { Budget, Intensity } from "./Intensity.ts"
+export type {
+  EndsAt,
+  Finding,
+  FindingCode,
+  FindingSeverity,
+  Lint,
+  LintedBackoff,
+  LintedSupervisor
+} from "./lintModel.ts"
 export type { Restart } from "./Restart.ts"
 export type { Strategy } from "./Strategy.ts"
 export type { ChildStatus, Counts } from "./status.ts"
@@ -211,6 +222,44 @@ export const service = <A, E, R, R2 = never>(
  */
 export const validate = <O, E, R>(tree: ChildSpec<O, E, R>): Effect.Effect<void, InvalidSpec> =>
   Effect.contextWith((services: Context.Context<never>) => validateSpec(Spec.resolved(Spec.toSpec(tree), services)))
+
+/**
+ * Reads a tree without starting it, and tells what its supervisors bear, and what in it contradicts itself or is likely to
+ * surprise: `supervisors` by path with their figures, `findings` by path with a code and what to do. As a text it is a table
+ * for people. Never fails: what `validate` refuses is among the findings, all of it at once.
+ *
+ * The figures are for failures that are answered by a restart. Where each of them comes one right after the other, the
+ * budgets of supervisors above multiply (R19). Schedules of backoffs are asked for their first delays, with time and chance
+ * held still; where these depend on the failure or on the time they are unknown, and nothing is said about them.
+ *
+ * **Example** (A budget that ends before the delays grow)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { Backoff, Supervisor } from "effect-otp"
+ *
+ * const backoff = Backoff.exponential({ min: "1 second", max: "1 minute" })
+ * const Tree = Supervisor.make("app", {
+ *   intensity: { restarts: 3, within: "1 minute" },
+ *   children: [Supervisor.make("feeds", { children: [Supervisor.effect("news", Effect.never, { backoff })] })]
+ * })
+ *
+ * const lint = Supervisor.lint(Tree)
+ * lint.findings.map(({ code, path }) => `${path}: ${code}`) // => ["app/feeds/news: backoff-cut-short"]
+ * lint.supervisors[1]!.endsAt // => [{ path: "app/feeds", failures: 2 }, { path: "app", failures: 8 }]
+ * const [header, app, feeds] = `${lint}`.split("\n")
+ * header // => "supervisor  children  strategy     restarts     sustained  ends at failure  stops within"
+ * app // => "app         1         one-for-one  3 within 1m  < 3/min    4                5s"
+ * feeds // => "└─ feeds    1         one-for-one  1 within 5s  < 12/min   2, app at 8      5s"
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const lint = <O, E, R>(tree: ChildSpec<O, E, R>): Lint => {
+  const given = Spec.toSpec(tree)
+  return lintSpec(typeof given === "object" && given !== null ? rooted(given) : given)
+}
 
 // --- Running ---
 

@@ -132,6 +132,9 @@ const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefine
     if (ids.has(child.id)) return invalid(path, "children", child.id, "must have ids of their own")
     ids.add(child.id)
   }
+  // What each child of a dynamic supervisor will be like: its id is made when it starts.
+  const template = target.template === undefined ? undefined : ownProblem(target.template, `${path}/*`)
+  if (template !== undefined) return template
   const ordered = target.graph ? startOrder(target.children.map(asNode)) : []
   if (!("circle" in ordered)) return undefined
   return invalid(path, "needs", [...ordered.circle, ordered.circle[0]], "must not go round in a circle")

@@ -416,3 +416,14 @@ it.effect("a bad option of one child is refused when it is started", () =>
     assert.strictEqual(yield* units.count, 0)
   })
 )
+
+it.effect("a bad option of the template is refused before anything starts", () =>
+  Effect.gen(function* () {
+    const spec = Units.child(
+      Unit.behavior((name: string) => unit(name)),
+      { shutdown: -1 }
+    )
+    const error = yield* Effect.flip(Supervisor.validate(Supervisor.make("top", { children: [spec] })))
+    assert.strictEqual(error.message, 'top/test/Units/*: shutdown must be a duration of 0 or more, or "kill", got -1')
+  })
+)

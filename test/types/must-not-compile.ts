@@ -3,8 +3,8 @@
  * fails the check on the day it begins to compile.
  */
 import { Effect, Schema, Stream } from "effect"
-import { Actor, ActorContext, ActorRef, Behavior, Supervisor } from "effect-otp"
-import { Counter, CounterLive, Database, LedgerLive, Lobby, RoomLive, Rooms, Tree } from "./programs.ts"
+import { Actor, ActorContext, ActorRef, Behavior, PartitionSupervisor, Supervisor } from "effect-otp"
+import { Counter, CounterLive, Database, LedgerLive, Lobby, type Room, RoomLive, Rooms, Tree } from "./programs.ts"
 
 // --- Messages ---
 
@@ -84,7 +84,50 @@ export const wrongOrder: Supervisor.ChildSpec<Lobby | Rooms, any, never> = Super
   children: [Rooms.child(RoomLive), Lobby.child]
 })
 
+// --- Partitions ---
+
+class Counters extends PartitionSupervisor.Service<Counters>()("app/Counters", Counter) {}
+const PartLive = Counter.behavior((partition: number) =>
+  Effect.as(
+    partition < 0 ? Effect.fail("negative" as const) : Effect.void,
+    Counter.of({
+      Increment: () => partition,
+      Reset: () => {},
+      Watch: () => Stream.empty
+    })
+  )
+)
+
+const NamedLive = Counter.behavior((name: string) =>
+  Effect.succeed(Counter.of({ Increment: () => name.length, Reset: () => {}, Watch: () => Stream.empty }))
+)
+
+// @ts-expect-error RoomLive is another actor's
+Counters.child(RoomLive)
+// @ts-expect-error a partition is started with its number
+Counters.child(NamedLive)
+// @ts-expect-error how many, not which
+Counters.child(PartLive, { partitions: "8" })
+// @ts-expect-error partitions have their numbers as ids
+Counters.child(PartLive, { id: "counters" })
+// @ts-expect-error one partition is as good as another
+Counters.child(PartLive, { significant: true })
+// @ts-expect-error so none of them ends the others
+Counters.child(PartLive, { autoShutdown: "any-significant" })
+// @ts-expect-error partitions go by number
+Counters.partition("1")
+// @ts-expect-error which may not exist
+export const surely: Effect.Effect<ActorRef.ActorRef<Counter>, never, Counters> = Counters.partition(1)
+// @ts-expect-error a key leads to an actor of the class
+export const room: Effect.Effect<ActorRef.ActorRef<Room>, never, Counters> = Counters.at("key")
+
 // --- Fine ---
+
+export const partitioned: Supervisor.ChildSpec<Counters, "negative", never> = Counters.child(PartLive, {
+  partitions: 2
+})
+export const alike: Supervisor.ChildSpec<Counters, never, never> = Counters.child(CounterLive)
+export const counter: Effect.Effect<ActorRef.ActorRef<Counter>, never, Counters> = Counters.at({ user: 1n })
 
 export const ordered: Supervisor.ChildSpec<Lobby | Rooms, any, never> = Supervisor.make("x", {
   children: [Lobby.child, Rooms.child(RoomLive)]
