@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,8 +14,9 @@ import * as Queue from "effect/Queue"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { DeadLetter } from "../runtime/DeadLetters.ts"
+import type { DeadLetter, DeadLetterReason } from "../runtime/DeadLetters.ts"
 import type { SliceLimits } from "../runtime/dispatcher.ts"
+import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import { System } from "../runtime/system.ts"
 import type { SystemEvent } from "../runtime/SystemEvent.ts"
@@ -103,14 +105,104 @@ const withSystem = <A>(f: (system: System) => A): Effect.Effect<A> =>
 export const deadLetters: Effect.Effect<ReadonlyArray<DeadLetter>> = withSystem((system) => system.letters.recent())
 
 /**
- * Actors that were killed and still hold resources, and since when (monotonic milliseconds).
+ * A dead letter that cannot be delivered now either: `reason` says why, and `gone` that nobody is there to take it. The letter
+ * is kept.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotReplayable extends Data.TaggedError("NotReplayable")<{
+  readonly letter: DeadLetter
+  readonly reason: DeadLetterReason | "gone"
+}> {
+  override get message(): string {
+    const why = this.reason === "gone" ? "there is no such actor any more" : whyNot(this.reason)
+    return `${this.letter.tag} to ${this.letter.recipient} cannot be delivered: ${why}`
+  }
+}
+
+const whyNot = (reason: DeadLetterReason): string => {
+  switch (reason._tag) {
+    case "NotRunning":
+      return `the actor is not running: it ${ExitReason.format(reason.exit)}`
+    case "Draining":
+      return "the actor takes nothing new"
+    case "MailboxFull":
+      return `its mailbox holds ${reason.capacity} messages, no room is left`
+    case "Restarted":
+      return "the actor restarts without its queue"
+  }
+}
+
+/**
+ * Sends a dead letter once more, to the place it was meant for: after a restart, by hand too, it is the actor that runs there
+ * now. A letter that is delivered leaves the list; its handler's answer goes to nobody.
+ *
+ * **Example** (What came too early)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor, ActorSystem, Supervisor } from "effect-otp"
+ *
+ * class Log extends Actor.Service<Log>()("docs/Log", { Line: { payload: { text: Schema.String } }, Lines: { success: Schema.Int } }) {}
+ * const LogLive = Log.behavior(Log.sync(() => {
+ *   let lines = 0
+ *   return Log.of({ Line: () => void lines++, Lines: () => lines })
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const app = yield* Supervisor.start(Supervisor.make("app", { children: [LogLive] }))
+ *   const log = yield* Effect.provide(Log, app.services)
+ *   yield* app.terminateChild("docs/Log")
+ *   yield* log.tell.Line({ text: "lost?" })
+ *   yield* app.restartChild("docs/Log")
+ *   for (const letter of yield* ActorSystem.deadLetters) yield* ActorSystem.replay(letter)
+ *   return [yield* log.ask.Lines(), (yield* ActorSystem.deadLetters).length]
+ * })
+ * await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(ActorSystem.layer()))) // => [1, 0]
+ * ```
  *
  * @category observing
  * @since 0.1.0
  */
-export const zombies: Effect.Effect<ReadonlyArray<{ readonly path: string; readonly since: number }>> = withSystem(
-  (system) => [...system.zombies.values()]
-)
+export const replay = (letter: DeadLetter): Effect.Effect<void, NotReplayable> =>
+  Effect.flatMap(
+    withSystem((system) => system.letters.replay(letter)),
+    (reason) => (reason === undefined ? Effect.void : Effect.fail(new NotReplayable({ letter, reason })))
+  )
+
+/**
+ * Forgets all dead letters so far.
+ *
+ * @category observing
+ * @since 0.1.0
+ */
+export const clearDeadLetters: Effect.Effect<void> = withSystem((system) => system.letters.clear())
+
+/**
+ * An actor that was killed and still holds resources. All times are in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Zombie {
+  readonly path: string
+  /** When it was killed, by the monotonic clock. */
+  readonly since: number
+  /** How long that is ago. */
+  readonly outstanding: number
+}
+
+/**
+ * Actors that were killed and still hold resources, the oldest first, and for how long they have.
+ *
+ * @category observing
+ * @since 0.1.0
+ */
+export const zombies: Effect.Effect<ReadonlyArray<Zombie>> = withSystem((system) => {
+  const now = system.timers.now()
+  return Array.from(system.zombies.values(), ({ path, since }) => ({ path, since, outstanding: now - since }))
+})
 
 /**
  * Calls `listener` synchronously for every event of the system until the Scope closes. It must not block or throw.

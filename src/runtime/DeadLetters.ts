@@ -39,22 +39,46 @@ export interface DeadLetter {
 const KEPT = 1_000
 
 /**
- * Keeps the most recent dead letters, oldest first, without ever holding more than its bound.
+ * Where a message was to go, and may go once more.
+ *
+ * @internal
+ */
+export interface Recipient {
+  /** Takes a message that it could not be given before. A reason where it cannot; nothing of it is recorded. */
+  takeAgain(tag: string, payload: unknown): DeadLetterReason | undefined
+}
+
+/**
+ * Keeps the most recent dead letters, oldest first, without ever holding more than its bound. Recipients are held weakly: what
+ * nobody else knows any more is not kept alive by a letter to it.
  *
  * @internal
  */
 export class DeadLetters {
-  private readonly letters: Array<DeadLetter> = []
-  private next = 0
+  private readonly letters = new Set<DeadLetter>()
+  private readonly recipients = new WeakMap<DeadLetter, WeakRef<Recipient>>()
 
-  add(letter: DeadLetter): void {
-    if (this.letters.length < KEPT) this.letters.push(letter)
-    else this.letters[this.next] = letter
-    this.next = (this.next + 1) % KEPT
+  add(letter: DeadLetter, recipient: Recipient): void {
+    this.letters.add(letter)
+    this.recipients.set(letter, new WeakRef(recipient))
+    if (this.letters.size <= KEPT) return
+    for (const oldest of this.letters) return void this.letters.delete(oldest)
   }
 
   recent(): ReadonlyArray<DeadLetter> {
-    if (this.letters.length < KEPT) return this.letters.slice()
-    return [...this.letters.slice(this.next), ...this.letters.slice(0, this.next)]
+    return [...this.letters]
+  }
+
+  clear(): void {
+    this.letters.clear()
+  }
+
+  /** Sends a letter once more, and forgets it; where it cannot be delivered it is kept, and the reason told. */
+  replay(letter: DeadLetter): DeadLetterReason | "gone" | undefined {
+    const recipient = this.recipients.get(letter)?.deref()
+    if (recipient === undefined) return "gone"
+    const reason = recipient.takeAgain(letter.tag, letter.payload)
+    if (reason === undefined) this.letters.delete(letter)
+    return reason
   }
 }

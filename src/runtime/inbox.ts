@@ -7,7 +7,7 @@
  * 3. A mailbox without rules pays one comparison per message.
  */
 import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type MailboxRule, type Waiter } from "./admission.ts"
-import type { DeadLetterReason } from "./DeadLetters.ts"
+import type { DeadLetterReason, Recipient } from "./DeadLetters.ts"
 import type { Urgent } from "./dispatcher.ts"
 import { DEFAULT_PRIORITY, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
@@ -26,7 +26,7 @@ export type Verdict = "accepted" | "lost" | "full"
 export const LONG = 1_024
 
 /** @internal */
-export abstract class Inbox extends Mailbox implements Urgent {
+export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   readonly system: System
   /** Why it ended for good. */
   exit: ExitReason.ExitReason | undefined = undefined
@@ -99,8 +99,18 @@ export abstract class Inbox extends Mailbox implements Urgent {
     if (typeof item !== "number" && item.undelivered(undeliveredBecause(reason))) return "lost"
     const message = this.describe(item, payload)
     const sender = typeof item === "number" ? undefined : item.sender
-    this.system.deadLetter(this.path, message.tag, message.payload, sender, reason)
+    this.system.deadLetter(this, this.path, message.tag, message.payload, sender, reason)
     return "lost"
+  }
+
+  /** As `offer`, for a message that is a dead letter already: where it is not taken, why. */
+  takeAgain(tag: string, payload: unknown): DeadLetterReason | undefined {
+    const number = this.tags.indexOf(tag)
+    if (this.state === State.Ended || number < 0) return { _tag: "NotRunning", exit: this.exit ?? ExitReason.Normal }
+    if ((this.control & State.DrainRequested) !== 0) return { _tag: "Draining" }
+    const admission = this.admission
+    if (admission?.isFull(this.size, { tag, payload }) === true) return this.fullReason()
+    return this.offer(number, payload) === "accepted" ? undefined : this.fullReason()
   }
 
   /** A message as people and rules see it. */

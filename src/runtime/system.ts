@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
-import { DeadLetters, type DeadLetterReason } from "./DeadLetters.ts"
+import { DeadLetters, type DeadLetterReason, type Recipient } from "./DeadLetters.ts"
 import { defaultSliceLimits, Dispatcher, type SliceLimits } from "./dispatcher.ts"
 import type { SystemEvent } from "./SystemEvent.ts"
 import { Timers } from "./timers.ts"
@@ -83,6 +83,7 @@ export class System {
   }
 
   deadLetter(
+    place: Recipient,
     recipient: string,
     tag: string,
     payload: unknown,
@@ -90,7 +91,7 @@ export class System {
     reason: DeadLetterReason
   ): void {
     const letter = { recipient, tag, payload, sender, reason }
-    this.letters.add(letter)
+    this.letters.add(letter, place)
     if (this.observed) this.emit({ _tag: "DeadLetter", ...letter })
   }
 }

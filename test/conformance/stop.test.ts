@@ -132,7 +132,7 @@ it.effect("STOP-09 nor can one that ignores even its kill: it is left behind as 
     const terminate = yield* Effect.forkChild(Effect.andThen(top.terminateChild("a"), now))
     yield* TestClock.adjust("1 second")
     assert.strictEqual(yield* Fiber.join(terminate), 1_000)
-    assert.deepStrictEqual(yield* ActorSystem.zombies, [{ path: "top/a", since: 0 }])
+    assert.deepStrictEqual(yield* ActorSystem.zombies, [{ path: "top/a", since: 0, outstanding: 1_000 }])
     // The supervisor serves on.
     yield* top.startChild(r.child("c"))
     assert.deepStrictEqual(yield* states(top), { a: "stopped", b: "running", c: "running" })
