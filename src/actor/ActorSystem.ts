@@ -129,6 +129,8 @@ const whyNot = (reason: DeadLetterReason): string => {
       return "the actor takes nothing new"
     case "MailboxFull":
       return `its mailbox holds ${reason.capacity} messages, no room is left`
+    case "Poisoned":
+      return "it crashes the actor"
     case "Restarted":
       return "the actor restarts without its queue"
   }

@@ -50,6 +50,7 @@ const mailboxRules: { readonly [K in keyof Required<MailboxOptions>]: Rule } = {
   highWater: countFrom(1),
   priority: aFunction,
   onRestart: oneOf("keep", "discard"),
+  redeliver: countFrom(0),
   whileRestarting: countFrom(0)
 }
 

@@ -4,6 +4,9 @@
  * The system keeps the last 1,000 and tells whoever listens to its events about each one.
  */
 import type * as ExitReason from "./ExitReason.ts"
+import type { Crash } from "./suspect.ts"
+
+export type { Crash }
 
 /**
  * Why a message could not be delivered.
@@ -12,6 +15,7 @@ import type * as ExitReason from "./ExitReason.ts"
  * - `Draining`: the recipient finishes what it had accepted and takes nothing new.
  * - `MailboxFull`: there was no room and the sender would not or could not wait.
  * - `Restarted`: the recipient restarts without its queue (`onRestart: "discard"`).
+ * - `Poisoned`: it crashed the recipient more often than `redeliver` allows.
  *
  * @category models
  * @since 0.1.0
@@ -21,6 +25,7 @@ export type DeadLetterReason =
   | { readonly _tag: "Draining" }
   | { readonly _tag: "MailboxFull"; readonly capacity: number }
   | { readonly _tag: "Restarted" }
+  | { readonly _tag: "Poisoned"; readonly crashes: ReadonlyArray<Crash> }
 
 /**
  * An undeliverable message: who should have got it, what it was, who sent it when that is known, and why it failed.

@@ -5,6 +5,7 @@
  */
 import { Envelope } from "./envelope.ts"
 import type { Item } from "./mailbox.ts"
+import { type Crash, Suspect } from "./suspect.ts"
 
 /**
  * What a full mailbox does with one more message.
@@ -46,6 +47,12 @@ export interface MailboxOptions {
   readonly priority?: (message: Message) => number
   /** Whether a restart keeps the queued messages. Default `keep`. */
   readonly onRestart?: "keep" | "discard"
+  /**
+   * How often a message that has crashed the actor is handled again, first of all, by its next run. One crash more, and it is a
+   * dead letter, `Poisoned`, with its history. Whoever asked goes on waiting, as long as the ask allows. Default 0: a message
+   * that crashes its actor is gone.
+   */
+  readonly redeliver?: number
   /** Messages kept at most while the actor is down between two incarnations. Default: as `capacity`. */
   readonly whileRestarting?: number
 }
@@ -74,6 +81,9 @@ export class Admission {
   readonly highWater: number
   readonly whileRestarting: number
   readonly discardOnRestart: boolean
+  readonly redeliver: number
+  /** What crashed the actor last, while it may be handled again. */
+  suspect: Suspect | undefined = undefined
   readonly waiters = new Set<Waiter>()
   /** Whether each push must be looked at, not only those that meet the ceiling. */
   readonly looksAtEach: boolean
@@ -92,6 +102,7 @@ export class Admission {
     this.highWater = options.highWater ?? DEFAULT_HIGH_WATER
     this.whileRestarting = options.whileRestarting ?? Infinity
     this.discardOnRestart = options.onRestart === "discard"
+    this.redeliver = options.redeliver ?? 0
     this.priorityOf =
       options.priority === undefined ? undefined : this.guarded("priority", options.priority, () => DEFAULT)
     this.sizeOf = options.sizeOf === undefined ? payloadBytes : this.guarded("sizeOf", options.sizeOf, payloadBytes)
@@ -126,6 +137,20 @@ export class Admission {
         return standIn(message)
       }
     }
+  }
+
+  /** A message is about to be handled: one that comes after a suspect clears it. */
+  handling(suspect: Suspect, item: Item, payload: unknown): void {
+    if (suspect.state === "tried") this.suspect = undefined
+    else if (suspect.state === "queued" && suspect.is(item, payload)) suspect.state = "tried"
+  }
+
+  /** A message has crashed the actor, again or for the first time. */
+  crashed(item: Item, payload: unknown, crash: Crash): void {
+    const again = this.suspect?.state === "tried" && this.suspect.is(item, payload)
+    if (!again) this.suspect = new Suspect(item, payload)
+    this.suspect!.crashes.push(crash)
+    this.suspect!.state = "held"
   }
 
   added(message: Message): void {

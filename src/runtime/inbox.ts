@@ -148,6 +148,30 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     }
   }
 
+  /** Gives what crashed the last incarnation to the next one, or gives it up when it has done so too often. */
+  protected redeliver(admission: Admission): void {
+    const { suspect } = admission
+    if (suspect?.state !== "held") return
+    const { crashes, item, payload } = suspect
+    if (crashes.length > admission.redeliver) {
+      admission.suspect = undefined
+      this.lose(item, payload, { _tag: "Poisoned", crashes })
+      return
+    }
+    suspect.state = "queued"
+    this.unshift(item, payload)
+    admission.added(this.describe(item, payload))
+  }
+
+  /** There is no next incarnation for what crashed the last one. */
+  protected giveUpSuspect(admission: Admission): void {
+    const { suspect } = admission
+    if (suspect?.state !== "held") return
+    admission.suspect = undefined
+    const { crashes, item } = suspect
+    if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause: crashes[crashes.length - 1]!.cause })
+  }
+
   /** Nothing passes without being looked at. */
   protected closeDoor(): void {
     this.setCeiling(0)
@@ -168,6 +192,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
 
   /** A message leaves a mailbox with rules: senders that wait for room get it. */
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
+    if (admission.suspect !== undefined) admission.handling(admission.suspect, item, payload)
     if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
     if (admission.waiters.size === 0) return
     for (const waiter of admission.waiters) {
@@ -262,5 +287,7 @@ const undeliveredBecause = (reason: DeadLetterReason): Undelivered => {
       return { _tag: "NotRunning", exit: ExitReason.Normal }
     case "Restarted":
       return { _tag: "Restarting" }
+    case "Poisoned":
+      return { _tag: "HandlerFailed", cause: reason.crashes[reason.crashes.length - 1]!.cause }
   }
 }

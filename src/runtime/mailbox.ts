@@ -64,6 +64,15 @@ export class Mailbox {
     this.push(item, payload)
   }
 
+  /** Puts a message before all others of the default priority, whatever the bounds say. */
+  unshift(item: Item, payload: unknown): void {
+    if (this.tail - this.head >= this.buffer.length) this.grow()
+    this.head -= 2
+    const index = this.head & this.mask
+    this.buffer[index] = item
+    this.buffer[index + 1] = payload
+  }
+
   /** Takes the next message; its payload is fetched by `payload`, which must follow. */
   next(): Item | undefined {
     if (this.lanes !== undefined && this.lanes.size > 0 && this.laneGoesFirst(this.lanes)) {

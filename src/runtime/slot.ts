@@ -176,7 +176,9 @@ export class Slot extends Turns {
   /** What the incarnation before has left: requests it never answered, and the queue where a restart discards it. */
   private leaveBehind(): void {
     this.failInflight({ _tag: "Restarting" })
-    if (this.admission?.discardOnRestart === true) this.loseAll({ _tag: "Restarted" })
+    if (this.admission === undefined) return
+    if (this.admission.discardOnRestart) this.loseAll({ _tag: "Restarted" })
+    this.redeliver(this.admission)
   }
 
   private reopen(): void {
@@ -254,6 +256,7 @@ export class Slot extends Turns {
     if (Cause.hasInterruptsOnly(cause)) return this.endIncarnation(ExitReason.Interrupted, false)
     const directive = this.owner.onFailure(this, cause)
     if (directive !== "resume") return this.endIncarnation(ExitReason.Failed(cause), directive === "restart")
+    if (this.admission !== undefined) this.giveUpSuspect(this.admission)
     this.state = State.Running
     if (this.control === 0 || this.obey()) this.endTurn()
   }
@@ -266,6 +269,7 @@ export class Slot extends Turns {
     this.incarnation = undefined
     this.handlers = NO_HANDLERS
     this.continuations = undefined
+    if (!restarts && this.admission !== undefined) this.giveUpSuspect(this.admission)
     incarnation.announceEnd(reason, restarts)
     const killed = reason._tag === "Killed"
     if (killed) incarnation.fiber?.interruptUnsafe()
@@ -343,6 +347,9 @@ export class Slot extends Turns {
     this.control = 0
     this.closeDoor()
     this.failInflight({ _tag: "NotRunning", exit: reason })
+    const suspect = this.admission?.suspect
+    if (suspect?.state === "held") this.lose(suspect.item, suspect.payload, { _tag: "NotRunning", exit: reason })
+    if (suspect !== undefined) this.admission!.suspect = undefined
     this.loseAll({ _tag: "NotRunning", exit: reason })
     const rare = this.rareOrNone
     if (rare?.watched !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()

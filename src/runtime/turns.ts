@@ -10,7 +10,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { type Receiver, type Request, Task } from "./envelope.ts"
+import { type Receiver, Request, Task } from "./envelope.ts"
 import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
@@ -210,13 +210,24 @@ export abstract class Turns extends Inbox implements Receiver {
 
   private fail(cause: Cause.Cause<unknown>, item: Item, payload: unknown): void {
     this.state = State.Failing
-    if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
+    if (!this.holdSuspect(cause, item, payload) && typeof item !== "number") {
+      item.undelivered({ _tag: "HandlerFailed", cause })
+    }
     const asked = (this.control & State.StopRequested) !== 0 && Cause.hasInterruptsOnly(cause)
     if (this.system.observed && !asked) {
       const { tag } = this.describe(item, payload)
       this.system.emit({ _tag: "ActorFailed", path: this.path, cause, message: tag === "" ? undefined : tag })
     }
     this.failed(cause)
+  }
+
+  /** Keeps what crashed the actor for its next incarnation, where that is wanted. */
+  private holdSuspect(cause: Cause.Cause<unknown>, item: Item, payload: unknown): boolean {
+    const { admission } = this
+    if (admission === undefined || admission.redeliver === 0 || item instanceof Task) return false
+    if (item instanceof Request && item.target !== undefined) item.unlink()
+    admission.crashed(item, payload, { at: this.system.timers.now(), cause })
+    return true
   }
 
   /** The turn is over: next in line again, or idle. */
