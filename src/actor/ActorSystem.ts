@@ -207,6 +207,31 @@ export const zombies: Effect.Effect<ReadonlyArray<Zombie>> = withSystem((system)
 })
 
 /**
+ * An actor that has been busy with one message for longer than its `stuckAfter`. `millis`: for how long.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stuck {
+  readonly path: string
+  readonly tag: string
+  readonly millis: number
+}
+
+/**
+ * Actors whose behavior says `stuckAfter`, and that have been busy with one message for longer than that.
+ *
+ * @category observing
+ * @since 0.1.0
+ */
+export const stuck: Effect.Effect<ReadonlyArray<Stuck>> = withSystem((system) => {
+  const now = system.timers.now()
+  return Array.from(system.busy)
+    .filter((actor) => actor.isStuck(now))
+    .map(({ path, since, tag }) => ({ path, tag, millis: now - since }))
+})
+
+/**
  * Calls `listener` synchronously for every event of the system until the Scope closes. It must not block or throw.
  *
  * @category observing

@@ -2,6 +2,7 @@
  * How an actor reacts. A behavior is a value: it can be spawned, supervised, pooled or placed elsewhere, any number of
  * times. It is made by `behavior` of an actor class.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
@@ -18,6 +19,7 @@ import { compileHandler } from "./handlers.ts"
 import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
+import { watchStuck } from "./stuck.ts"
 import { isSyncInit, runSyncInit } from "./syncInit.ts"
 
 export {
@@ -66,6 +68,11 @@ export interface Options<Tag extends string = string> {
   readonly mailbox?: MailboxOptions
   /** When it ends, normally, because nobody has needed it. Default: never. */
   readonly idle?: Idle<Tag>
+  /**
+   * How long one message may take before that is told: by a `HandlerStuck` event, a warning, and `ActorSystem.stuck`. It goes on all
+   * the same. Default: it may take for ever.
+   */
+  readonly stuckAfter?: Duration.Input
 }
 
 /**
@@ -175,11 +182,19 @@ export class BehaviorImpl extends Pipeable.Class {
   init(args: unknown, incarnation: Incarnation): ProgramInit {
     const made = this.made(args)
     const compiled = isSyncInit(made) ? this.afterwards(runSyncInit(made, incarnation)) : made
-    const { idle } = this.options
-    if (idle === undefined) return compiled as ProgramInit
-    return Effect.flatMap(compiled as ProgramInit, (handlers) =>
-      passivate(this.compiled.tags, handlers, idle)
-    ) as ProgramInit
+    const { idle, stuckAfter } = this.options
+    if (idle === undefined && stuckAfter === undefined) return compiled as ProgramInit
+    const watched = (handlers: ReadonlyArray<CompiledHandler>) => this.watched(handlers, incarnation)
+    return Exit.isExit(compiled)
+      ? Exit.map(compiled as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>, watched)
+      : Effect.map(compiled as ProgramInit, watched)
+  }
+
+  private watched(handlers: ReadonlyArray<CompiledHandler>, incarnation: Incarnation): ReadonlyArray<CompiledHandler> {
+    const { idle, stuckAfter } = this.options
+    const { tags } = this.compiled
+    const used = idle === undefined ? handlers : passivate(incarnation, tags, handlers, idle)
+    return stuckAfter === undefined ? used : watchStuck(incarnation, tags, used, stuckAfter)
   }
 
   private made(args: unknown): Effect.Effect<object, unknown> {

@@ -54,12 +54,14 @@ const mailboxRules: { readonly [K in keyof Required<MailboxOptions>]: Rule } = {
   whileRestarting: countFrom(0)
 }
 
+const positive: Rule = {
+  holds: (value: Duration.Input) =>
+    Option.exists(Duration.fromInput(value), (duration) => Duration.toMillis(duration) > 0),
+  problem: "must be a duration above 0"
+}
+
 const idleRules: { readonly [K in keyof Required<Idle>]: Rule } = {
-  after: {
-    holds: (value: Duration.Input) =>
-      Option.exists(Duration.fromInput(value), (duration) => Duration.toMillis(duration) > 0),
-    problem: "must be a duration above 0"
-  },
+  after: positive,
   ignore: { holds: (value: unknown) => Array.isArray(value), problem: "must be a list of message names" }
 }
 
@@ -67,8 +69,12 @@ const idleRules: { readonly [K in keyof Required<Idle>]: Rule } = {
 export const checkOptions = (
   actor: string,
   tags: ReadonlyArray<string>,
-  options: { readonly mailbox?: MailboxOptions; readonly idle?: Idle }
+  options: { readonly mailbox?: MailboxOptions; readonly idle?: Idle; readonly stuckAfter?: Duration.Input }
 ): void => {
+  const { stuckAfter } = options
+  if (stuckAfter !== undefined && !positive.holds(stuckAfter as never)) {
+    throw new InvalidOption({ actor, field: "stuckAfter", value: stuckAfter, problem: positive.problem })
+  }
   check(actor, "mailbox", options.mailbox, mailboxRules)
   check(actor, "idle", options.idle, idleRules)
   const unknown = options.idle?.ignore?.find((tag) => !tags.includes(tag))

@@ -5,12 +5,11 @@
  * without the option pay nothing.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as ExitReason from "../runtime/ExitReason.ts"
-import { ActorContext } from "../runtime/incarnation.ts"
+import type { Incarnation } from "../runtime/incarnation.ts"
+import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import type { CompiledHandler } from "../runtime/turns.ts"
-import { slotOf } from "./ActorContext.ts"
 
 /**
  * When an actor ends because nobody needs it: `after` this long without a message, not counting those in `ignore`.
@@ -25,30 +24,29 @@ export interface Idle<Tag extends string = string> {
 
 /** Watches over an incarnation, and gives handlers that note their messages. @internal */
 export const passivate = (
+  incarnation: Incarnation,
   tags: ReadonlyArray<string>,
   handlers: ReadonlyArray<CompiledHandler>,
   idle: Idle
-): Effect.Effect<ReadonlyArray<CompiledHandler>, never, ActorContext> =>
-  Effect.map(ActorContext, (turn) => {
-    const { incarnation } = turn
-    const slot = slotOf(turn)
-    const { timers } = slot.system
-    const after = Duration.toMillis(idle.after)
-    let last = timers.now()
-    const look = (): void => {
-      const left = after - (timers.now() - last)
-      if (left <= 0 && slot.isIdle) slot.stop(ExitReason.Normal)
-      else timers.add(timer, left > 0 ? left : after)
-    }
-    const timer = new Timer(look)
-    timers.add(timer, after)
-    incarnation.onEnd(() => timers.remove(timer))
-    return handlers.map((handler, tag) =>
-      idle.ignore?.includes(tags[tag]!) === true
-        ? handler
-        : (payload) => {
-            last = timers.now()
-            return handler(payload)
-          }
-    )
-  })
+): ReadonlyArray<CompiledHandler> => {
+  const slot = incarnation.host as Slot
+  const { timers } = slot.system
+  const after = Duration.toMillis(idle.after)
+  let last = timers.now()
+  const look = (): void => {
+    const left = after - (timers.now() - last)
+    if (left <= 0 && slot.isIdle) slot.stop(ExitReason.Normal)
+    else timers.add(timer, left > 0 ? left : after)
+  }
+  const timer = new Timer(look)
+  timers.add(timer, after)
+  incarnation.onEnd(() => timers.remove(timer))
+  return handlers.map((handler, tag) =>
+    idle.ignore?.includes(tags[tag]!) === true
+      ? handler
+      : (payload) => {
+          last = timers.now()
+          return handler(payload)
+        }
+  )
+}

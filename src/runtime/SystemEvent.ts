@@ -58,6 +58,7 @@ export type SystemEvent =
       readonly rule: MailboxRule
       readonly defect: unknown
     }
+  | { readonly _tag: "HandlerStuck"; readonly path: string; readonly tag: string; readonly millis: number }
   | { readonly _tag: "Unhandled"; readonly path: string; readonly tag: string; readonly payload: unknown }
   | { readonly _tag: "FinalizerFailed"; readonly path: string; readonly cause: Cause.Cause<unknown> }
   | { readonly _tag: "ZombieLeft"; readonly path: string; readonly since: number }

@@ -122,6 +122,11 @@ export class Slot extends Turns {
     return this.state === State.Idle
   }
 
+  /** Whether a message is being handled. */
+  get isBusy(): boolean {
+    return this.state === State.Running || this.state === State.Suspended
+  }
+
   get isUp(): boolean {
     return this.state >= State.Starting && this.state <= State.Failing
   }

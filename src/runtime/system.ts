@@ -24,6 +24,18 @@ export interface SystemOptions {
   readonly slice?: Partial<SliceLimits>
 }
 
+/**
+ * An actor that is watched for being busy too long, and what with.
+ *
+ * @internal
+ */
+export interface Busy {
+  readonly path: string
+  readonly tag: string
+  readonly since: number
+  isStuck(now: number): boolean
+}
+
 const HANDOFF_DEPTH = 16
 
 /** @internal */
@@ -39,6 +51,8 @@ export class System {
   handoffs = 0
   /** Actors that were killed and still hold resources, with the time of the kill. */
   readonly zombies = new Map<object, { readonly path: string; readonly since: number }>()
+  /** Those that are watched for being busy too long. */
+  readonly busy = new Set<Busy>()
   private lastId = 0
   private listeners: ReadonlyArray<(event: SystemEvent) => void> = []
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
