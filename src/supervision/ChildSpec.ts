@@ -150,6 +150,12 @@ export interface Flaw {
   readonly problem: string
 }
 
+/** What is wrong with a limit on how many there may be. @internal */
+export const limitFlaw = (field: string, value: number | undefined): Flaw | undefined =>
+  value === undefined || value === Infinity || (Number.isInteger(value) && value >= 1)
+    ? undefined
+    : { field, value, problem: "must be a whole number of 1 or more" }
+
 /** What a spec starts. @internal */
 export type Target =
   | {

@@ -34,7 +34,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
-import { type ChildSpec, ofEffect, ofSupervisor } from "./ChildSpec.ts"
+import { type ChildSpec, limitFlaw, ofEffect, ofSupervisor } from "./ChildSpec.ts"
 import { StartFailed, type SupervisorNotRunning } from "./errors.ts"
 import type { Intensity } from "./Intensity.ts"
 import type { SupervisorNode } from "./node.ts"
@@ -168,7 +168,12 @@ export const Service =
         ofSupervisor(
           id,
           { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
-          { dynamic: true, provides: { key: id, make: (node: SupervisorNode) => new Tasks(node, options) } }
+          {
+            dynamic: true,
+            flaw: limitFlaw("maxTasks", options.maxTasks),
+            template: ofEffect("task", Effect.void, { shutdown: options.shutdown ?? 5_000 }),
+            provides: { key: id, make: (node: SupervisorNode) => new Tasks(node, options) }
+          }
         )
     }) as unknown as Class<Self>
   }

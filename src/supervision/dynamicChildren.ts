@@ -17,7 +17,7 @@ import { type Behavior, isBehavior, withArgs } from "../actor/Behavior.ts"
 import { awaitDown } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Child } from "./child.ts"
-import { ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
+import { limitFlaw, ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
 import type { ChildOptions, DynamicOptions } from "./dynamicOptions.ts"
 import { ChildNotFound, InvalidSpec, MaxChildrenReached, StartFailed, type SupervisorNotRunning } from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
@@ -36,6 +36,7 @@ export const specOf = (id: string, template: Template | undefined, options: Opti
     { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
     {
       dynamic: true,
+      flaw: limitFlaw("maxChildren", options.maxChildren),
       template: isBehavior(template) ? templateOf(template, options, "*", undefined) : undefined,
       provides: { key: id, make: (node: SupervisorNode) => new DynamicChildren(node, template, options) }
     }

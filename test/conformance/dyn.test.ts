@@ -417,6 +417,20 @@ it.effect("a bad option of one child is refused when it is started", () =>
   })
 )
 
+for (const maxChildren of [0, -1, 1.5, Number.NaN]) {
+  it.effect(`room for ${maxChildren} children is refused`, () =>
+    Effect.gen(function* () {
+      const spec = Units.child(
+        Unit.behavior((name: string) => unit(name)),
+        { maxChildren }
+      )
+      const error = yield* Effect.flip(Supervisor.validate(Supervisor.make("top", { children: [spec] })))
+      const says = `top/test/Units: maxChildren must be a whole number of 1 or more, got ${maxChildren}`
+      assert.strictEqual(error.message, says)
+    })
+  )
+}
+
 it.effect("a bad option of the template is refused before anything starts", () =>
   Effect.gen(function* () {
     const spec = Units.child(

@@ -369,6 +369,24 @@ it.effect("a task has the services of whoever started it, and a Scope of its own
   })
 )
 
+it.effect("a bad limit, and a bad time to stop, are refused before anything starts", () =>
+  Effect.gen(function* () {
+    const says = (options: TaskSupervisor.TaskOptions) =>
+      Effect.map(
+        Effect.flip(Supervisor.validate(Supervisor.make("top", { children: [Jobs.child(options)] }))),
+        (error) => error.message
+      )
+    assert.strictEqual(
+      yield* says({ maxTasks: 0 }),
+      "top/test/Jobs: maxTasks must be a whole number of 1 or more, got 0"
+    )
+    assert.strictEqual(
+      yield* says({ shutdown: -1 }),
+      'top/test/Jobs/*: shutdown must be a duration of 0 or more, or "kill", got -1'
+    )
+  })
+)
+
 it.effect("a supervisor that has ended refuses, at once", () =>
   Effect.gen(function* () {
     const { jobs, top } = yield* started()

@@ -59,12 +59,12 @@ const App = tree(
 
 const golden = `
 supervisor   children  strategy      restarts       sustained   ends at failure  stops within
-app          5         rest-for-one  3 within 5s    < 36/min    4                ?
+app          5         rest-for-one  3 within 5s    < 36/min    4                1m 20s
 ├─ frontend  3         one-for-all   1 within 5s    < 12/min    2, app at 8      20s
 │  └─ deep   2         one-for-one   0 within 5s    none        1, for good      10s
 ├─ Rooms     any       one-for-one   1 within 5s    < 12/min    2, app at 8      5s
 ├─ Shards    8         one-for-one   100 within 1h  < 1.67/min  101, app at 404  40s
-└─ Jobs      any       one-for-one   1 within 5s    < 12/min    2, app at 8      ?
+└─ Jobs      any       one-for-one   1 within 5s    < 12/min    2, app at 8      5s
 
 backoff            delays                                                             ends at failure
 app/ledger         100ms to 120ms, 200ms to 240ms, 400ms to 480ms, 800ms to 960ms, …  4
