@@ -39,7 +39,7 @@ type Watcher = (reason: ExitReason.ExitReason) => void
 
 /** An incarnation on its way out. */
 interface Ending {
-  readonly reason: ExitReason.ExitReason
+  reason: ExitReason.ExitReason
   readonly since: number
   abandoned: boolean
   released: boolean
@@ -174,8 +174,9 @@ export class Slot extends Turns {
     const started = this.started!
     this.started = undefined
     this.state = State.Running
-    if (this.control === 0 || this.obey()) this.endTurn()
+    // Whoever started it hears of that before anything it does.
     started(Exit.void)
+    if (this.control === 0 || this.obey()) this.endTurn()
   }
 
   /** What the incarnation before has left: requests it never answered, and the queue where a restart discards it. */
@@ -218,7 +219,7 @@ export class Slot extends Turns {
     if (this.state === State.Down || this.state === State.Ended) return
     // Code cannot be stopped while it is on the stack; it ends right after.
     if (this.state === State.Running) this.control |= State.KillRequested
-    else if (this.state === State.Stopping) this.abandon()
+    else if (this.state === State.Stopping) this.killStopping()
     else this.killRequested()
   }
 
@@ -284,6 +285,13 @@ export class Slot extends Turns {
     this.rare.ending = ending
     this.system.runFork(releasing).addObserver((exit) => this.onReleased(ending, exit))
     if (killed && !ending.released) this.abandon()
+  }
+
+  private killStopping(): void {
+    const { killStopping } = this.program
+    if (killStopping === undefined) return this.abandon()
+    this.rare.ending!.reason = ExitReason.Killed
+    killStopping()
   }
 
   /** Stops waiting for an incarnation to release what it holds: it goes on as a zombie. */
@@ -358,7 +366,9 @@ export class Slot extends Turns {
     this.loseAll({ _tag: "NotRunning", exit: reason })
     const rare = this.rareOrNone
     if (rare?.watched !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
-    if (this.system.observed) this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
+    if (this.system.observed && this.incarnations > 0) {
+      this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
+    }
     const watchers = rare?.watchers
     if (watchers === undefined) return
     rare!.watchers = undefined

@@ -39,6 +39,8 @@ export interface Program {
   declares(tag: number, error: unknown): boolean
   /** A stop interrupts the message at hand instead of waiting for it. */
   readonly stopInterrupts?: boolean
+  /** A kill comes while it stops: ends what it waits for, and is not abandoned before. */
+  readonly killStopping?: () => void
 }
 
 /**

@@ -25,8 +25,9 @@ export const defaultIntensity: Intensity = { restarts: 1, within: "5 seconds" }
 export class Window {
   readonly restarts: number
   readonly within: number
-  private readonly times: Array<number> = []
-  private next = 0
+  private times: Array<number> = []
+  /** Where those that may still count begin. */
+  private first = 0
 
   constructor(intensity: Intensity) {
     this.restarts = intensity.restarts
@@ -35,27 +36,30 @@ export class Window {
 
   /** Notes a restart; `false` when it is one too many. An entry exactly `within` old still counts. */
   record(now: number): boolean {
-    if (this.restarts === 0) return false
-    const oldest = this.times[this.next]
-    if (oldest !== undefined && oldest >= now - this.within) return false
-    this.times[this.next] = now
-    this.next = (this.next + 1) % this.restarts
+    this.forget(now)
+    if (this.times.length - this.first >= this.restarts) return false
+    this.times.push(now)
     return true
   }
 
   /** The restarts that count now, oldest first: when each of them was. */
   counting(now: number): ReadonlyArray<number> {
-    return this.times.filter((time) => time >= now - this.within).sort((a, b) => a - b)
+    this.forget(now)
+    return this.times.slice(this.first)
   }
 
-  /** A window of another size that goes on with what counts now; only the latest where not all fit. */
+  /** A window of another size that goes on with what counts now, also where that is more than it allows. */
   resized(intensity: Intensity, now: number): Window {
     const window = new Window(intensity)
-    if (window.restarts === 0) return window
-    const kept = this.counting(now).slice(-window.restarts)
-    window.times.push(...kept)
-    window.next = kept.length % window.restarts
+    window.times = [...this.counting(now)]
     return window
+  }
+
+  private forget(now: number): void {
+    while (this.first < this.times.length && this.times[this.first]! < now - this.within) this.first++
+    if (this.first < 1_024) return
+    this.times = this.times.slice(this.first)
+    this.first = 0
   }
 }
 
@@ -78,5 +82,5 @@ export interface Budget {
 export const budgetOf = (window: Window, now: number): Budget => {
   const { restarts, within } = window
   const expires = window.counting(now).map((time) => time + within - now)
-  return { restarts, within, used: expires.length, left: restarts - expires.length, expires }
+  return { restarts, within, used: expires.length, left: Math.max(0, restarts - expires.length), expires }
 }

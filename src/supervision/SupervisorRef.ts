@@ -127,7 +127,7 @@ export class RefImpl implements SupervisorRef<unknown> {
         const added = node.adopt(spec, tree)
         return Effect.flatMap(node.start(added), (exit) => {
           if (Exit.isFailure(exit)) {
-            node.forget(added, ExitReason.Failed(exit.cause))
+            node.forget(added, added.slot.lastEnd ?? ExitReason.fromExit(exit))
             return Effect.fail(
               new StartFailed<E>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<E> })
             )
@@ -145,6 +145,7 @@ export class RefImpl implements SupervisorRef<unknown> {
         const reason = child.slot.lastEnd ?? ExitReason.Shutdown()
         if (child.spec.restart === "temporary") this.node.forget(child, reason)
         else this.node.finish(child, reason)
+        this.node.settleStopped()
       })
     )
   }
@@ -154,7 +155,7 @@ export class RefImpl implements SupervisorRef<unknown> {
       if (child.state !== "stopped") return Effect.fail(this.conflict(child))
       return Effect.flatMap(this.node.start(child), (exit) => {
         if (Exit.isSuccess(exit)) return Effect.succeed(this.node.tree.own)
-        this.node.finish(child, ExitReason.Failed(exit.cause))
+        this.node.finish(child, child.slot.lastEnd ?? ExitReason.fromExit(exit))
         return Effect.fail(new StartFailed({ path: this.path, child: id, cause: exit.cause as Cause.Cause<unknown> }))
       })
     })
@@ -163,7 +164,7 @@ export class RefImpl implements SupervisorRef<unknown> {
   deleteChild(id: string) {
     return this.withChild(id, (child): Effect.Effect<void, ChildConflict> => {
       if (child.state !== "stopped") return Effect.fail(this.conflict(child))
-      return Effect.sync(() => this.node.forget(child, ExitReason.Shutdown()))
+      return Effect.sync(() => this.node.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown()))
     })
   }
 

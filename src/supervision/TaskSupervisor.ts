@@ -298,7 +298,7 @@ class Tasks implements Shape {
     task?.placed(child.slot)
     return Effect.flatMap(node.start(child), (exit) => {
       if (Exit.isSuccess(exit)) return Effect.void
-      node.forget(child, ExitReason.Failed(exit.cause))
+      node.forget(child, child.slot.lastEnd ?? ExitReason.fromExit(exit))
       return Effect.failCause(exit.cause as Cause.Cause<never>)
     })
   }

@@ -129,6 +129,7 @@ export class Child implements Owner {
 
   cancel(): void {
     this.epoch++
+    this.directive = undefined
     this.nextAttempt = undefined
     if (this.timer !== undefined) this.slot.system.timers.remove(this.timer)
     this.timer = undefined

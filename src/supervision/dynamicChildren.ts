@@ -177,7 +177,7 @@ export class DynamicChildren {
         if (!exit.value) node.forget(child, ExitReason.Normal)
         return Effect.succeed(ref)
       }
-      node.forget(child, ExitReason.Failed(exit.cause))
+      node.forget(child, child.slot.lastEnd ?? ExitReason.fromExit(exit))
       return Effect.fail(
         new StartFailed<unknown>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<never> })
       )

@@ -68,7 +68,14 @@ export class SupervisorNode implements Supervising {
     this.target = spec.target as SupervisorTarget
     this.slot = new Slot(
       tree.system,
-      { name: spec.id, tags: [], declares: () => false, init: () => this.boot as never, stopInterrupts: true },
+      {
+        name: spec.id,
+        tags: [],
+        declares: () => false,
+        init: () => this.boot as never,
+        stopInterrupts: true,
+        killStopping: () => this.killChildren()
+      },
       owner,
       tree.base,
       parentPath,
@@ -150,6 +157,24 @@ export class SupervisorNode implements Supervising {
     child.slot.kill()
   }
 
+  /** It is killed in the middle of its own stop: what it waits for is killed, and what comes after. */
+  private killChildren(): void {
+    this.killed = true
+    for (const child of [...this.children.values()].reverse()) {
+      if (child.slot.isDown) continue
+      child.asked = true
+      child.slot.kill()
+    }
+  }
+
+  /** Those that a voided attempt would have started stay down: whoever waits for them is told so. */
+  settleStopped(): void {
+    for (const child of this.children.values()) {
+      if (child.state === "stopped" && !child.slot.isEnded)
+        this.finish(child, child.slot.lastEnd ?? ExitReason.Shutdown())
+    }
+  }
+
   /** All that are left end for good, each with the reason of its own last end. */
   finishChildren(reason: ExitReason.ExitReason): void {
     for (const child of this.children.values()) this.finish(child, child.slot.lastEnd ?? reason)
@@ -179,7 +204,7 @@ export class SupervisorNode implements Supervising {
     })
     if (incarnation.number > 1) {
       for (const child of this.children.values()) {
-        if (!child.declared) this.forget(child, ExitReason.Shutdown())
+        if (!child.declared) this.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown())
       }
       this.children = byId(this.declared)
     }
@@ -352,7 +377,8 @@ export class SupervisorNode implements Supervising {
     const directive = this.directive(child, exit.cause)
     if (directive === "escalate") return this.escalate(child, exit.cause)
     if (directive === "stop") {
-      this.finish(child, reason)
+      if (this.target.dynamic) this.forget(child, reason)
+      else this.finish(child, reason)
       return this.endedForGood(child)
     }
     child.state = "restarting"
@@ -385,7 +411,8 @@ export class SupervisorNode implements Supervising {
         if (member === child && member.slot.isDown) continue
         const stopping = this.stop(member)
         if (stopping !== undefined) yield* stopping
-        if (member.spec.restart === "temporary" && member !== child) this.forget(member, ExitReason.Shutdown())
+        if (member.spec.restart !== "temporary" || member === child) continue
+        this.forget(member, member.slot.lastEnd ?? ExitReason.Shutdown())
       }
     })
   }
@@ -439,9 +466,11 @@ export class SupervisorNode implements Supervising {
       child.state = "stopped"
       return undefined
     }
+    const limit = this.killed ? "kill" : spec.shutdown
+    // Asked already, and reported by whoever asked first.
+    if (child.state === "stopping") return Effect.asVoid(stopSlot(slot, ExitReason.Shutdown(), limit))
     child.asked = true
     child.state = "stopping"
-    const limit = this.killed ? "kill" : spec.shutdown
     const stopped = (reason: ExitReason.ExitReason): void => {
       child.asked = false
       child.state = "stopped"

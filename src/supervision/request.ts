@@ -3,6 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import { Envelope } from "../runtime/envelope.ts"
+import type { Slot } from "../runtime/slot.ts"
+import { Child } from "./child.ts"
 import { SupervisorNotRunning } from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
 
@@ -26,6 +28,9 @@ class Request extends Envelope {
   }
 }
 
+/** It stands still, and its own supervisor does not mean to start it. */
+const staysDown = ({ isDown, owner }: Slot): boolean => isDown && owner instanceof Child && owner.state === "stopped"
+
 /**
  * Does something in a turn of the supervisor's. Whoever asked may leave: the work goes on.
  *
@@ -38,7 +43,7 @@ export const request = <A, E>(
   Effect.callback((resume) => {
     const { slot } = node
     const refuse = () => resume(Effect.fail(new SupervisorNotRunning({ path: node.path })))
-    if (slot.isEnded) return refuse()
+    if (slot.isEnded || staysDown(slot)) return refuse()
     const answered = Effect.flatMap(Effect.exit(Effect.suspend(work)), (exit) => Effect.sync(() => resume(exit)))
     slot.offer(new Request(() => Effect.onInterrupt(answered, () => Effect.sync(refuse)), refuse), undefined)
   })

@@ -352,16 +352,11 @@ const reconfigure = (world: World, path: string, to: Supervisor): Answered => {
         .map((place) => ({ ...place, declared: false }))
     ],
     // What is forgotten stays so, also under a longer window.
-    entries: lastOf(
-      inside.entries.filter((at) => at >= world.now - Math.min(to.within, inside.spec.within)),
-      to.restarts
-    ),
+    entries: inside.entries.filter((at) => at >= world.now - Math.min(to.within, inside.spec.within)),
     pending: undefined
   }))
   return [changed, "ok"]
 }
-
-const lastOf = <A>(items: ReadonlyArray<A>, count: number): ReadonlyArray<A> => (count === 0 ? [] : items.slice(-count))
 
 // --- Playing ---
 
