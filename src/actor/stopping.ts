@@ -22,11 +22,18 @@ export const stopSlot = (
 ): Effect.Effect<ExitReason.ExitReason> =>
   Effect.suspend(() => {
     if (!slot.isDown) {
-      if (limit === "kill") slot.kill()
-      else slot.stop(reason)
+      if (limit === "kill") return killed(slot)
+      slot.stop(reason)
     }
     if (slot.isDown) return Effect.succeed(slot.exit ?? slot.lastEnd ?? reason)
     return limit === "kill" || limit === Infinity ? awaitDown(slot) : awaitWithin(slot, limit)
+  })
+
+/** How this run ends: by the time the kill returns, the next one may be up, or over. */
+const killed = (slot: Slot): Effect.Effect<ExitReason.ExitReason> =>
+  Effect.callback((resume) => {
+    slot.onceDown((reason) => resume(Effect.succeed(reason)))
+    slot.kill()
   })
 
 const awaitWithin = (slot: Slot, limit: number): Effect.Effect<ExitReason.ExitReason> =>

@@ -174,9 +174,8 @@ export class Slot extends Turns {
     const started = this.started!
     this.started = undefined
     this.state = State.Running
-    // Whoever started it hears of that before anything it does.
-    started(Exit.void)
     if (this.control === 0 || this.obey()) this.endTurn()
+    started(Exit.void)
   }
 
   /** What the incarnation before has left: requests it never answered, and the queue where a restart discards it. */

@@ -179,7 +179,14 @@ export type Target =
       /** What is wrong with how it was asked for. */
       readonly flaw: Flaw | undefined
       /** A service made of the running supervisor. */
-      readonly provides: { readonly key: string; readonly make: (node: never) => unknown } | undefined
+      readonly provides:
+        | {
+            readonly key: string
+            readonly make: (node: never) => unknown
+            /** Hands a new configuration to the service made before. */
+            readonly update?: (service: never) => void
+          }
+        | undefined
       /** What each child is like, where they come and go. */
       readonly template: SpecImpl | undefined
       /** The spec as it is where these services are; until then one child stands for all. */

@@ -109,7 +109,10 @@ export class RefImpl implements SupervisorRef<unknown> {
         const spec = resolved(toSpec(next), tree.base)
         const problem = changeProblem(node, spec)
         if (problem !== undefined) return Effect.fail(problem)
-        return Effect.sync(() => node.configure(spec, tree))
+        return Effect.sync(() => {
+          node.configure(spec, tree)
+          node.settleStopped()
+        })
       })
     ) as never
   }
@@ -120,7 +123,7 @@ export class RefImpl implements SupervisorRef<unknown> {
         const { node } = this
         const tree = this.treeWith(context)
         const spec = resolved(toSpec(child), tree.base)
-        const problem = problemOf(spec, node.path, node.autoShutdown)
+        const problem = node.isDynamic ? notById(node.path, spec) : problemOf(spec, node.path, node.autoShutdown)
         if (problem !== undefined) return Effect.fail(problem)
         const existing = node.children.get(spec.id)
         if (existing !== undefined) return Effect.fail(this.conflict(existing))
@@ -228,3 +231,7 @@ export class RefImpl implements SupervisorRef<unknown> {
     return request(this.node, work)
   }
 }
+
+/** Children of a dynamic supervisor are started by its own service, which counts them. */
+const notById = (path: string, spec: { readonly id: string }): InvalidSpec =>
+  new InvalidSpec({ path, field: "child", value: spec.id, problem: "must be started by the supervisor's own class" })

@@ -38,7 +38,11 @@ export const specOf = (id: string, template: Template | undefined, options: Opti
       dynamic: true,
       flaw: limitFlaw("maxChildren", options.maxChildren),
       template: isBehavior(template) ? templateOf(template, options, "*", undefined) : undefined,
-      provides: { key: id, make: (node: SupervisorNode) => new DynamicChildren(node, template, options) }
+      provides: {
+        key: id,
+        make: (node: SupervisorNode) => new DynamicChildren(node, template, options),
+        update: (children: DynamicChildren) => children.take(template, options)
+      }
     }
   )
 
@@ -135,9 +139,14 @@ export class DynamicChildren {
       })
     )
 
-  private configure(template: Template, options: Options, spec: SpecImpl, tree: Tree): void {
+  /** What is started from now on follows another template. */
+  take(template: Template | undefined, options: Options): void {
     this.template = template
     this.options = options
+  }
+
+  private configure(template: Template, options: Options, spec: SpecImpl, tree: Tree): void {
+    this.take(template, options)
     this.tree = tree
     const { node } = this
     node.configure({ ...spec, restart: node.spec.restart } as SpecImpl, node.tree)

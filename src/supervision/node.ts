@@ -61,6 +61,8 @@ export class SupervisorNode implements Supervising {
   private readonly nodes = new Map<Child, SupervisorNode>()
   private readonly reporter: Reporter
   private killed = false
+  /** What it provides besides its children. */
+  private service: unknown = undefined
 
   constructor(spec: SpecImpl, owner: Owner, parentPath: string, tree: Tree) {
     this.spec = spec
@@ -86,7 +88,9 @@ export class SupervisorNode implements Supervising {
     this.declared = inOrder(this.target).map((child) => this.make(child, tree, true))
     this.children = byId(this.declared)
     const { provides } = this.target
-    if (provides !== undefined) tree.provide(provides.key, provides.make(this as never))
+    if (provides === undefined) return
+    this.service = provides.make(this as never)
+    tree.provide(provides.key, this.service)
   }
 
   get path(): string {
@@ -167,11 +171,15 @@ export class SupervisorNode implements Supervising {
     }
   }
 
-  /** Those that a voided attempt would have started stay down: whoever waits for them is told so. */
+  /** Those that no pending attempt will start any more stay down: whoever waits for them is told so. */
   settleStopped(): void {
+    const coming = new Set<Child>()
     for (const child of this.children.values()) {
-      if (child.state === "stopped" && !child.slot.isEnded)
-        this.finish(child, child.slot.lastEnd ?? ExitReason.Shutdown())
+      if (child.state === "restarting") for (const member of this.groupOf(child)) coming.add(member)
+    }
+    for (const child of this.children.values()) {
+      if (child.state !== "stopped" || child.slot.isEnded || coming.has(child)) continue
+      this.finish(child, child.slot.lastEnd ?? ExitReason.Shutdown())
     }
   }
 
@@ -433,6 +441,7 @@ export class SupervisorNode implements Supervising {
     })
     for (const child of undeclared.values()) child.declared = false
     this.children = byId([...this.declared, ...undeclared.values()])
+    if (this.service !== undefined) this.target.provides?.update?.(this.service as never)
   }
 
   /** A place that nothing runs in until somebody starts it. */

@@ -82,7 +82,8 @@ const leftOut = (child: Child): Exit.Exit<boolean> => {
 
 const finished = (child: Child, exit: Exit.Exit<void, unknown>): Exit.Exit<boolean, unknown> => {
   if (Exit.isSuccess(exit)) {
-    child.started()
+    // It may have done its first turn, and ended in it, by the time this is heard.
+    if (child.slot.isUp) child.started()
     return Exit.succeed(true)
   }
   if (isIgnored(exit.cause)) return leftOut(child)

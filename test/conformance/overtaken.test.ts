@@ -71,10 +71,10 @@ class Units extends DynamicSupervisor.Service<Units>()("test/Units", Unit) {}
 it.effect("DYN-23 a child whose restart fails, and that is told to stop then, gives its place back", () =>
   Effect.gen(function* () {
     let starts = 0
-    const behavior = Unit.behavior((_: string) =>
+    const behavior = Unit.behavior((key: string) =>
       Effect.suspend(() =>
         ++starts === 2
-          ? Effect.fail(new Broken({ code: 2 }))
+          ? Effect.fail(new Broken({ code: key.length }))
           : Effect.succeed(Unit.of({ Fail: () => Effect.die("crash"), Says: () => starts }))
       )
     )
