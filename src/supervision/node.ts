@@ -164,8 +164,10 @@ export class SupervisorNode implements Supervising {
   /** It is killed in the middle of its own stop: what it waits for is killed, and what comes after. */
   private killChildren(): void {
     this.killed = true
-    for (const child of [...this.children.values()].reverse()) {
-      if (child.slot.isDown) continue
+    const running = Array.from(this.children.values(), (child) => ({ child, run: child.slot.incarnations })).reverse()
+    for (const { child, run } of running) {
+      // With the last of them the stop is over, and the next run may have begun.
+      if (child.slot.isDown || child.slot.incarnations !== run) continue
       child.asked = true
       child.slot.kill()
     }
@@ -290,11 +292,13 @@ export class SupervisorNode implements Supervising {
         return this.restart(child, reason)
       case "keep":
         this.finish(child, reason)
-        return this.endedForGood(child)
+        break
       case "forget":
         this.forget(child, reason)
-        return this.endedForGood(child)
     }
+    // Those that only its restart would have started have nobody left to wait for.
+    if (this.target.strategy !== "one-for-one") this.settleStopped()
+    return this.endedForGood(child)
   }
 
   /** Ended by itself and not restarted: for a significant child that may be the end of the supervisor (R40). */
