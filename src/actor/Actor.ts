@@ -214,7 +214,10 @@ export const spawn: {
       } else if (nursery.isClosed) slot.stop(ExitReason.Shutdown())
       resume?.(Exit.isSuccess(exit) ? Effect.succeed(ref) : Effect.failCause(exit.cause as Cause.Cause<E>))
     })
-    if (exit !== undefined) return Exit.isSuccess(exit) ? Exit.succeed(ref) : (exit as Exit.Exit<never, E>)
+    if (exit !== undefined) {
+      slot.takeFirstTurn()
+      return Exit.isSuccess(exit) ? Exit.succeed(ref) : (exit as Exit.Exit<never, E>)
+    }
     return Effect.callback((resumeSpawn) => {
       resume = resumeSpawn
       return Effect.asVoid(stopSlot(slot, ExitReason.Interrupted, Infinity))

@@ -7,7 +7,10 @@
  * Invariants:
  * 1. Whenever the queue is not empty, a slice is running or scheduled.
  * 2. Slices never nest.
- * 3. `turn`, the messages one actor may handle before others get theirs, follows the cost of handlers: the clock is read
+ * 3. What is started in a turn has its own first turn before anything that waits, in the order in which it was started, and
+ *    so on down: a tree of actors that come and go grows branch by branch, instead of a whole generation being alive at
+ *    once. Every other turn still belongs to the queue.
+ * 4. `turn`, the messages one actor may handle before others get theirs, follows the cost of handlers: the clock is read
  *    about every `checkMillis`. When the Clock stands still, as in tests, only counts bound a slice.
  */
 import type * as Clock from "effect/Clock"
@@ -65,6 +68,9 @@ export class Dispatcher {
   private head = 0
   private tail = 0
   private urgent: Urgent | undefined = undefined
+  /** What is to have its first turn; the next one is the last, but what was started since is in the order of its start. */
+  private readonly newborn: Array<Runnable> = []
+  private inOrder = 0
   private active = false
   private scheduled = false
   private turnStart = 0
@@ -90,6 +96,16 @@ export class Dispatcher {
    */
   urge(runnable: Urgent): void {
     this.urgent = runnable
+  }
+
+  /** Whether a turn is being taken, so that what is started now is started by it. */
+  get isActive(): boolean {
+    return this.active
+  }
+
+  /** The first turn of what the present turn has started. */
+  pushNewborn(runnable: Runnable): void {
+    this.newborn.push(runnable)
   }
 
   /**
@@ -124,10 +140,10 @@ export class Dispatcher {
     this.turnStart = this.nowMillis()
     const end = this.turnStart + this.limits.sliceMillis
     try {
-      while (this.head !== this.tail && left > 0) {
-        const urgent = this.urgent
-        this.urgent = undefined
-        const used = (urgent === undefined ? 0 : urgent.runAhead()) + this.shift().run() + this.inlined
+      while (!this.isEmpty && left > 0) {
+        let used = this.urgent === undefined && this.newborn.length === 0 ? 0 : this.goAhead()
+        if (this.head !== this.tail) used += this.shift().run()
+        used += this.inlined
         this.inlined = 0
         left -= used
         sinceCheck += used
@@ -145,6 +161,32 @@ export class Dispatcher {
     }
   }
 
+  private get isEmpty(): boolean {
+    return this.head === this.tail && this.newborn.length === 0
+  }
+
+  /** The turns of those that need not wait. */
+  private goAhead(): number {
+    const { newborn, urgent } = this
+    this.urgent = undefined
+    let used = urgent === undefined ? 0 : urgent.runAhead()
+    this.eldestLast()
+    const young = newborn.pop()
+    this.inOrder = newborn.length
+    if (young !== undefined) used += young.run()
+    return used
+  }
+
+  /** Turns around what was started since. */
+  private eldestLast(): void {
+    const { newborn } = this
+    for (let low = this.inOrder, high = newborn.length - 1; low < high; low++, high--) {
+      const young = newborn[low]!
+      newborn[low] = newborn[high]!
+      newborn[high] = young
+    }
+  }
+
   private shift(): Runnable {
     const index = this.head++ & this.mask
     const runnable = this.queue[index]!
@@ -159,16 +201,13 @@ export class Dispatcher {
   }
 
   private endSlice(): void {
-    if (this.head === this.tail) {
-      this.head = this.tail = 0
-      return
-    }
-    if (this.head > 0x3fffffff) {
+    if (this.head === this.tail) this.head = this.tail = 0
+    else if (this.head > 0x3fffffff) {
       const size = this.tail - this.head
       this.head &= this.mask
       this.tail = this.head + size
     }
-    if (!this.scheduled) this.schedule()
+    if (!this.isEmpty && !this.scheduled) this.schedule()
   }
 
   private grow(): void {

@@ -70,6 +70,15 @@ export abstract class Turns extends Inbox implements Receiver {
   protected abstract drained(): void
   abstract kill(): void
 
+  /** Just started: where that happened in somebody's turn, its own first turn is the next. */
+  takeFirstTurn(): void {
+    const { dispatcher } = this.system
+    if (!dispatcher.isActive || this.state !== State.Idle || this.enqueued) return
+    this.state = State.Queued
+    this.enqueued = true
+    dispatcher.pushNewborn(this)
+  }
+
   /** Its entry in the run queue has come up. */
   run(): number {
     this.enqueued = false

@@ -249,3 +249,41 @@ it("messages handled inside other turns are charged to the slice", () => {
   scheduler.flush()
   assert.strictEqual(turns, 10)
 })
+
+it("invariant 3: what is started in a turn goes next, eldest first, branch by branch", () => {
+  const { dispatcher, scheduler } = handDispatcher()
+  const log: Array<string> = []
+  const node = (name: string, depth: number): Runnable =>
+    runnable(() => {
+      log.push(name)
+      for (const child of depth === 0 ? [] : ["1", "2"]) dispatcher.pushNewborn(node(name + child, depth - 1))
+    })
+  dispatcher.push(node("a", 2))
+  scheduler.turn()
+  assert.deepStrictEqual(log, ["a", "a1", "a11", "a12", "a2", "a21", "a22"])
+})
+
+it("invariant 3: every other turn belongs to the queue, however many are started", () => {
+  const { dispatcher, scheduler } = handDispatcher()
+  const log: Array<string> = []
+  const chain = (left: number): Runnable =>
+    runnable(() => {
+      log.push("young")
+      if (left > 1) dispatcher.pushNewborn(chain(left - 1))
+    })
+  dispatcher.push(chain(4))
+  for (const name of ["a", "b"]) named(dispatcher, log)(name)
+  scheduler.turn()
+  assert.deepStrictEqual(log, ["young", "young", "a", "young", "b", "young"])
+})
+
+it("invariant 3: newborns left over by a slice are a reason for the next one", () => {
+  const { dispatcher, scheduler } = handDispatcher({ sliceMessages: 1 })
+  const log: Array<string> = []
+  dispatcher.push(runnable(() => dispatcher.pushNewborn(runnable(() => log.push("young")))))
+  scheduler.turn()
+  assert.deepStrictEqual(log, [])
+  scheduler.turn()
+  assert.deepStrictEqual(log, ["young"])
+  assert.strictEqual(scheduler.tasks.length, 0)
+})
