@@ -177,10 +177,9 @@ export class Incarnation {
 
   announceEnd(reason: ExitReason.ExitReason, restarts: boolean): void {
     const listeners = this.rareOrNone?.endListeners
-    if (listeners === undefined || listeners.size === 0) return
-    const told = [...listeners]
-    listeners.clear()
-    for (const listener of told) listener(reason, restarts)
+    if (listeners === undefined) return
+    this.rareOrNone!.endListeners = undefined
+    for (const listener of listeners) listener(reason, restarts)
   }
 
   onRestart(hook: Hook): void {

@@ -345,9 +345,8 @@ export const resolved = (spec: SpecImpl, services: Context.Context<never>): Spec
   const target = (spec as SpecImpl | null | undefined)?.target
   if (target?._tag !== "supervisor") return spec
   if (target.resolve !== undefined) return target.resolve(services)
-  const children = target.children.map((child) => resolved(child, services))
-  const same = children.every((child, i) => child === target.children[i])
-  return same ? spec : { ...spec, target: { ...target, children } }
+  if (target.children.every((child) => resolved(child, services) === child)) return spec
+  return { ...spec, target: { ...target, children: target.children.map((child) => resolved(child, services)) } }
 }
 
 /** What can be read of a spec. @internal */

@@ -484,17 +484,19 @@ export class SupervisorNode implements Supervising {
     if (child.state === "stopping") return Effect.asVoid(stopSlot(slot, ExitReason.Shutdown(), limit))
     child.asked = true
     child.state = "stopping"
-    const stopped = (reason: ExitReason.ExitReason): void => {
-      child.asked = false
-      child.state = "stopped"
-      this.reporter.stopped(child, reason, limit)
-    }
-    let ended = false
-    slot.onceDown((reason) => {
-      ended = true
-      stopped(reason)
-    })
     if (limit !== "kill") slot.stop(ExitReason.Shutdown())
-    return ended ? undefined : Effect.asVoid(stopSlot(slot, ExitReason.Shutdown(), limit))
+    // Most are idle and hold nothing, so that they have ended by now.
+    if (slot.isDown) {
+      this.stopped(child, slot.lastEnd!, limit)
+      return undefined
+    }
+    slot.onceDown((reason) => this.stopped(child, reason, limit))
+    return Effect.asVoid(stopSlot(slot, ExitReason.Shutdown(), limit))
+  }
+
+  private stopped(child: Child, reason: ExitReason.ExitReason, limit: number | "kill"): void {
+    child.asked = false
+    child.state = "stopped"
+    this.reporter.stopped(child, reason, limit)
   }
 }
