@@ -53,6 +53,7 @@ import { slotOf as slotOfTurn } from "./ActorContext.ts"
 import { type ActorRef, type Endable, make as makeRef, slotOf } from "./ActorRef.ts"
 import type { AskError } from "./AskError.ts"
 import * as ActorSystem from "./ActorSystem.ts"
+import { type Answer, type Batched, type BatchOptions, markBatched } from "./batching.ts"
 import {
   type Behavior,
   BehaviorImpl,
@@ -69,6 +70,20 @@ import { Compiled, type Protocol } from "./Protocol.ts"
 import { type AskDescription, describeAsk, forward as forwardRequest } from "./sending.ts"
 import { awaitDown, stopSlot } from "./stopping.ts"
 import { type Own, syncInit } from "./syncInit.ts"
+
+export {
+  /** A batch whose answers do not match its messages. @since 0.1.0 */
+  BatchMismatch
+} from "./batching.ts"
+
+export type {
+  /** What one message of a batch is answered with. @since 0.1.0 */
+  Answer,
+  /** A handler that takes several messages at once. @since 0.1.0 */
+  Batched,
+  /** How messages are handled in batches. @since 0.1.0 */
+  BatchOptions
+} from "./batching.ts"
 
 export type { Own } from "./syncInit.ts"
 
@@ -302,6 +317,49 @@ export const kill = <A>(ref: ActorRef<A>): Effect.Effect<ExitReason.ExitReason> 
  * @since 0.1.0
  */
 export const concurrent = <F extends (payload: never) => unknown>(handler: F): F => markConcurrent(handler)
+
+/**
+ * A handler that takes several messages at once: those that wait right behind the one whose turn it is, up to `maxSize`,
+ * and with `maxDelay` those that come within that time. It overtakes nothing. `run` gets their payloads and gives one
+ * answer per message, in order; when it fails, all of the batch fail, and nobody else. A batch that crashes the actor in a
+ * mailbox with `redeliver` is taken apart: the first is tried again alone, the others come after it.
+ *
+ * **Example** (One round trip for many lookups)
+ *
+ * ```ts import.meta.vitest
+ * import { Array, Effect, Schema } from "effect"
+ * import { Actor } from "effect-otp"
+ *
+ * class Squares extends Actor.Service<Squares>()("docs/Squares", {
+ *   Of: { payload: { n: Schema.Int }, success: Schema.Int }
+ * }) {}
+ *
+ * const sizes: Array<number> = []
+ * const SquaresLive = Squares.behavior(Effect.succeed(Squares.of({
+ *   Of: Actor.batched({
+ *     maxSize: 64,
+ *     run: (batch) => {
+ *       sizes.push(batch.length)
+ *       return Effect.succeed(Array.map(batch, ({ n }) => n * n))
+ *     }
+ *   })
+ * })))
+ *
+ * const program = Effect.gen(function*() {
+ *   const squares = yield* Actor.spawn(SquaresLive)
+ *   const ask = (n: number) => squares.ask.Of({ n })
+ *   const answers = yield* Effect.forEach([1, 2, 3, 4], ask, { concurrency: "unbounded" })
+ *   return { answers, sizes }
+ * })
+ * await Effect.runPromise(Effect.scoped(program)) // => { answers: [1, 4, 9, 16], sizes: [4] }
+ * ```
+ *
+ * @category handlers
+ * @since 0.1.0
+ */
+export const batched = <Payload, Answers extends ReadonlyArray<unknown> | void, E, R>(
+  options: BatchOptions<Payload, Answers, E, R>
+): Batched<Payload, Answer<Answers>, E, R> => markBatched(options)
 
 interface Forward {
   readonly to: AskDescription

@@ -14,7 +14,8 @@ import type { MailboxOptions } from "../runtime/admission.ts"
 import type { ActorContext, Incarnation } from "../runtime/incarnation.ts"
 import type { CompiledHandler, Init as ProgramInit, Program } from "../runtime/turns.ts"
 import type { Key } from "./ActorRef.ts"
-import { checkOptions } from "./behaviorOptions.ts"
+import { batchProblem } from "./batching.ts"
+import { checkOptions, InvalidOption } from "./behaviorOptions.ts"
 import { compileHandler } from "./handlers.ts"
 import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
@@ -224,6 +225,12 @@ export class BehaviorImpl extends Pipeable.Class {
     const { tags } = this.compiled
     const isMissing = (tag: string) => typeof table[tag] !== "function"
     if (tags.some(isMissing)) return Exit.die(new MissingHandler({ actor: this.name, missing: tags.filter(isMissing) }))
+    for (const tag of tags) {
+      const flaw = batchProblem(table[tag]!)
+      if (flaw !== undefined) {
+        return Exit.die(new InvalidOption({ actor: this.name, ...flaw, field: `${tag}.${flaw.field}` }))
+      }
+    }
     return Exit.succeed(tags.map((tag) => compileHandler(table[tag]!)))
   }
 }

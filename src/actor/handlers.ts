@@ -1,12 +1,13 @@
 /**
- * Handlers that are special: the one that runs beside others. Special handlers stay functions, branded, so that a table of
- * handlers reads and types as one of plain functions.
+ * Handlers that are special: those that run beside others, or take several messages at once. Special handlers stay
+ * functions, branded, so that a table of handlers reads and types as one of plain functions.
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Item } from "../runtime/mailbox.ts"
 import { type CompiledHandler, InPlace, type Performable, type Turns } from "../runtime/turns.ts"
+import { compileBatched } from "./batching.ts"
 
 const Concurrent = "~effect-otp/concurrent"
 
@@ -16,7 +17,7 @@ export const markConcurrent = <F extends (payload: never) => unknown>(handler: F
 
 /** @internal */
 export const compileHandler = (handler: CompiledHandler): CompiledHandler =>
-  Concurrent in handler ? (payload) => new Beside(handler(payload)) : handler
+  Concurrent in handler ? (payload) => new Beside(handler(payload)) : compileBatched(handler)
 
 /** The result of a concurrent handler: settled when its effect is, while the actor goes on. */
 class Beside implements Performable {

@@ -83,6 +83,11 @@ export class Envelope implements Marks {
     return Infinity
   }
 
+  /** The actor takes it: from here on it is answered, or told why not. `false`: nobody waits for it any more. */
+  begin(_to: Receiver): boolean {
+    return true
+  }
+
   /** Gives the message to the actor; the result is settled by the caller. `undefined`: nothing to do. */
   deliver(to: Receiver): unknown {
     return to.handlers[this.tag]!(this.payload)
@@ -115,10 +120,14 @@ export abstract class Request extends Envelope {
   protected abstract settled(): void
   protected abstract undeliveredExit(why: Undelivered): Exit.Exit<never, unknown>
 
-  override deliver(to: Receiver): unknown {
-    if (this.exit !== undefined) return undefined
+  override begin(to: Receiver): boolean {
+    if (this.exit !== undefined) return false
     this.link(to)
-    return to.handlers[this.tag]!(this.payload)
+    return true
+  }
+
+  override deliver(to: Receiver): unknown {
+    return this.begin(to) ? to.handlers[this.tag]!(this.payload) : undefined
   }
 
   override succeed(value: unknown): void {

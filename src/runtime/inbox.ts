@@ -36,6 +36,8 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   /** Whether the run queue has an entry for it: never more than one. */
   protected enqueued = false
   private highWater: number
+  /** Hears of each message that comes in, while somebody waits for more of them; of nothing, when no more can come. */
+  private arrived: ((item: Item | undefined) => void) | undefined = undefined
 
   abstract readonly path: string
   /** Names of the messages, by number. */
@@ -113,6 +115,12 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return this.offer(number, payload) === "accepted" ? undefined : this.fullReason()
   }
 
+  /** Looks at each message that comes in, before it is taken; `undefined` ends that. */
+  onArrival(arrived: ((item: Item | undefined) => void) | undefined): void {
+    this.arrived = arrived
+    if (this.state !== State.Ended && (this.control & State.DrainRequested) === 0) this.applyCeiling()
+  }
+
   /** A message as people and rules see it. */
   describe(item: Item, payload: unknown): { readonly tag: string; readonly payload: unknown } {
     if (typeof item === "number") return { tag: this.tags[item] ?? "", payload }
@@ -175,6 +183,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   /** Nothing passes without being looked at. */
   protected closeDoor(): void {
     this.setCeiling(0)
+    this.arrived?.(undefined)
   }
 
   protected openDoor(): void {
@@ -214,7 +223,10 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       return this.dropped(item, payload, "restarting")
     }
     while (admission.isFull(this.size, message)) {
-      if (admission.overflow === "suspend") return "full"
+      if (admission.overflow === "suspend") {
+        this.arrived?.(undefined)
+        return "full"
+      }
       if (admission.overflow === "drop-newest") return this.dropped(item, payload, "drop-newest")
       if (admission.overflow === "reject") return this.lose(item, payload, this.fullReason())
       this.dropOldest(admission)
@@ -249,6 +261,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     }
     if (this.state === State.Idle) this.wake()
     else if (this.state === State.Queued && this.size >= LONG) this.system.dispatcher.urge(this)
+    this.arrived?.(item)
     return "accepted"
   }
 
@@ -273,7 +286,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   private applyCeiling(): void {
     const admission = this.admission
     const messages = admission === undefined ? this.highWater - 1 : Math.min(this.highWater - 1, admission.capacity)
-    this.setCeiling(admission !== undefined && admission.looksAtEach ? 0 : messages * 2)
+    this.setCeiling(this.arrived !== undefined || admission?.looksAtEach === true ? 0 : messages * 2)
   }
 }
 

@@ -37,6 +37,11 @@ export class Lanes {
     return this.lanes[0]!.priority
   }
 
+  first(priority: number): number | Envelope {
+    const lane = this.lanes.find((lane) => lane.priority === priority)!
+    return lane.entries[lane.head]![0]
+  }
+
   shift(priority: number): Entry {
     const at = this.lanes.findIndex((lane) => lane.priority === priority)
     const lane = this.lanes[at]!

@@ -81,6 +81,13 @@ export class Mailbox {
     return this.head === this.tail ? undefined : this.take()
   }
 
+  /** What `next` would take. */
+  peek(): Item | undefined {
+    const lanes = this.lanes
+    if (lanes !== undefined && lanes.size > 0 && this.laneGoesFirst(lanes)) return lanes.first(lanes.highest())
+    return this.head === this.tail ? undefined : (this.buffer[this.head & this.mask] as Item)
+  }
+
   /** The payload of the message taken last. */
   payload(): unknown {
     const entry = this.fromLane

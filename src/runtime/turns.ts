@@ -56,6 +56,15 @@ export interface Performable {
   [InPlace](actor: Turns, item: Item, payload: unknown): boolean
 }
 
+/** A message out of the mailbox. @internal */
+export interface Taken {
+  readonly item: Item
+  readonly payload: unknown
+}
+
+/** The number of a message. @internal */
+export const tagOf = (item: Item | undefined): number | undefined => (typeof item === "object" ? item.tag : item)
+
 /** @internal */
 export abstract class Turns extends Inbox implements Receiver {
   handlers: ReadonlyArray<CompiledHandler> = NO_HANDLERS
@@ -123,6 +132,37 @@ export abstract class Turns extends Inbox implements Receiver {
     const settled = this.handle(request, undefined)
     this.system.handoffs--
     if (settled && (this.control === 0 || this.obey())) this.endTurn()
+  }
+
+  /**
+   * Takes the next message along with the one at hand, if it is of this kind. What comes of it is the taker's to say.
+   * Nothing is taken along with a message that is tried again, nor once there are orders.
+   */
+  takeAlong(tag: number): Taken | undefined {
+    while (this.control === 0 && this.admission?.suspect === undefined && tagOf(this.peek()) === tag) {
+      const item = this.next()!
+      const payload = this.payload()
+      if (this.admission !== undefined) this.admitWaiters(this.admission, item, payload)
+      this.system.dispatcher.inlined++
+      if (typeof item === "number") return { item, payload }
+      if (item.begin(this)) return { item, payload: item.payload }
+    }
+    return undefined
+  }
+
+  /** Gives messages back that were taken along, in order, where they may be handled again. Whether that is so. */
+  giveBack(taken: ReadonlyArray<Taken>): boolean {
+    const { admission } = this
+    if (admission === undefined || admission.redeliver === 0) return false
+    for (const { item, payload } of taken.toReversed()) {
+      if (item instanceof Request) {
+        if (item.exit !== undefined) continue
+        item.unlink()
+      }
+      this.unshift(item, payload)
+      admission.added(this.describe(item, payload))
+    }
+    return true
   }
 
   /** Work for the very next turn, before anything queued. */

@@ -36,6 +36,14 @@ Counter.of({
 })
 // @ts-expect-error a streaming message is answered by a stream
 Counter.of({ Increment: ({ by }) => by, Reset: () => {}, Watch: () => Effect.succeed(1) })
+Counter.of({
+  // @ts-expect-error a batch of asks is answered, one by one
+  Increment: Actor.batched({ maxSize: 8, run: () => Effect.void }),
+  Reset: Actor.batched({ maxSize: 8, run: () => Effect.void }),
+  Watch: () => Stream.empty
+})
+// @ts-expect-error with what the protocol says
+Counter.of({ Increment: Actor.batched({ maxSize: 8, run: () => Effect.succeed(["1"]) }) })
 // @ts-expect-error RoomLive is started with a name
 Actor.spawn(RoomLive, 1)
 // @ts-expect-error and cannot be spawned without one

@@ -1,0 +1,238 @@
+/**
+ * Handlers that take several messages at once.
+ *
+ * A batch is one message with others taken along: those of the same kind that wait right behind it. So it overtakes nothing,
+ * the actor still does one thing at a time, and what comes in meanwhile is the next batch.
+ *
+ * Invariants:
+ * 1. Everyone in a batch gets one outcome, in order: its own answer, or the failure of the batch.
+ * 2. Waiting for more ends as soon as no more can come: the batch is full, another kind is next, the mailbox takes no more.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { ActorContext, type Turn } from "../runtime/incarnation.ts"
+import type { Item } from "../runtime/mailbox.ts"
+import type { Slot } from "../runtime/slot.ts"
+import { Timer } from "../runtime/timers.ts"
+import { type CompiledHandler, type Taken, tagOf } from "../runtime/turns.ts"
+
+/**
+ * How messages are handled in batches.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BatchOptions<in Payload, out Answers, out E, out R> {
+  /** Messages in a batch at most. */
+  readonly maxSize: number
+  /** How long a batch that is not full waits for more. Default 0: it takes what waits. */
+  readonly maxDelay?: Duration.Input
+  /**
+   * Handles a batch: one answer per message, in their order; nothing where nobody waits for an answer. Its failure is that
+   * of all of them.
+   */
+  readonly run: (batch: NonEmptyReadonlyArray<Payload>) => Effect.Effect<Answers, E, R>
+}
+
+/**
+ * What one message of a batch is answered with.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Answer<Answers> = Answers extends ReadonlyArray<infer A> ? A : void
+
+/**
+ * A handler that takes several messages at once; called by hand it handles a batch of one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Batched<in Payload, out A, out E, out R> {
+  (payload: Payload): Effect.Effect<A, E, R>
+  readonly "~effect-otp/batched": BatchOptions<never, unknown, unknown, unknown>
+}
+
+/**
+ * A batch was answered with another number of answers than it had messages. It counts as a crash of the actor.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BatchMismatch extends Schema.TaggedError<BatchMismatch>()("BatchMismatch", {
+  actor: Schema.String,
+  tag: Schema.String,
+  messages: Schema.Number,
+  answers: Schema.Number
+}) {
+  override get message(): string {
+    const { actor, answers, messages, tag } = this
+    return `${actor}: a batch of ${messages} ${tag} got ${answers} answers; run must give one per message, in order`
+  }
+}
+
+const Options = "~effect-otp/batched"
+
+type AnyOptions = BatchOptions<unknown, ReadonlyArray<unknown> | void, unknown, never>
+
+/** @internal */
+export const markBatched = <Payload, Answers extends ReadonlyArray<unknown> | void, E, R>(
+  options: BatchOptions<Payload, Answers, E, R>
+): Batched<Payload, Answer<Answers>, E, R> =>
+  Object.assign(
+    (payload: Payload) => Effect.map(options.run([payload]), (answers) => answers?.[0] as Answer<Answers>),
+    { [Options]: options as BatchOptions<never, unknown, unknown, unknown> }
+  )
+
+/** What is wrong with the options of a batched handler, if anything. @internal */
+export const batchProblem = (
+  handler: CompiledHandler
+): { readonly field: string; readonly value: unknown; readonly problem: string } | undefined => {
+  if (!(Options in handler)) return undefined
+  const { maxDelay, maxSize, run } = handler[Options] as AnyOptions
+  if (!Number.isInteger(maxSize) || maxSize < 1) {
+    return { field: "maxSize", value: maxSize, problem: "must be a whole number of 1 or more" }
+  }
+  if (typeof run !== "function") return { field: "run", value: run, problem: "must be a function" }
+  if (maxDelay === undefined || isFiniteDelay(maxDelay)) return undefined
+  return { field: "maxDelay", value: maxDelay, problem: "must be a finite duration of 0 or more" }
+}
+
+/** Numbers are looked at first: as durations, those that make no sense count as 0. */
+const isFiniteDelay = (input: Duration.Input): boolean =>
+  typeof input === "number"
+    ? Number.isFinite(input) && input >= 0
+    : Option.exists(Duration.fromInput(input), (delay) => Number.isFinite(Duration.toMillis(delay)))
+
+/** @internal */
+export const compileBatched = (handler: CompiledHandler): CompiledHandler => {
+  if (!(Options in handler)) return handler
+  const { maxDelay = 0, maxSize, run } = handler[Options] as AnyOptions
+  const delay = Duration.toMillis(maxDelay)
+  return (payload) =>
+    Effect.withFiber((fiber) => {
+      const batch = new Batch(Context.getUnsafe(fiber.context, ActorContext as never), payload, maxSize)
+      const complete = batch.complete(delay)
+      return complete === undefined ? batch.handle(run) : Effect.andThen(complete, batch.handle(run))
+    })
+}
+
+class Batch {
+  private readonly slot: Slot
+  private readonly tag: number
+  private readonly taken: [Taken, ...Array<Taken>]
+  private readonly maxSize: number
+
+  constructor(turn: Turn, payload: unknown, maxSize: number) {
+    this.slot = turn.incarnation.host as Slot
+    this.tag = tagOf(turn.item)!
+    this.taken = [{ item: turn.item, payload }]
+    this.maxSize = maxSize
+  }
+
+  private get isFull(): boolean {
+    return this.taken.length >= this.maxSize
+  }
+
+  /** Takes what waits; an effect where there may be more later. */
+  complete(delay: number): Effect.Effect<void> | undefined {
+    // On an asker's stack there is nothing to take yet: whoever else is about to ask goes first.
+    if (this.slot.system.handoffs > 0 && !this.isFull) {
+      return Effect.andThen(
+        Effect.yieldNow,
+        Effect.suspend(() => this.completeLater(delay) ?? Effect.void)
+      )
+    }
+    return this.completeLater(delay)
+  }
+
+  private completeLater(delay: number): Effect.Effect<void> | undefined {
+    this.fill()
+    if (delay <= 0 || this.isFull || !this.slot.isEmpty) return undefined
+    return Effect.andThen(
+      this.moreOf(delay),
+      Effect.sync(() => this.fill())
+    )
+  }
+
+  private fill(): void {
+    while (!this.isFull) {
+      const taken = this.slot.takeAlong(this.tag)
+      if (taken === undefined) return
+      this.taken.push(taken)
+    }
+  }
+
+  /** Waits until the batch could be filled, or will not be. */
+  private moreOf(delay: number): Effect.Effect<void> {
+    const { slot, tag } = this
+    const { dispatcher, timers } = slot.system
+    return Effect.callback((resume) => {
+      let missing = this.maxSize - this.taken.length
+      const stop = () => {
+        slot.onArrival(undefined)
+        timers.remove(timer)
+      }
+      const enough = () => {
+        stop()
+        // Not on the stack of the sender, who may still have to get in line.
+        dispatcher.push({ run: () => (resume(Effect.void), 1) })
+      }
+      const timer = new Timer(enough)
+      timers.add(timer, delay)
+      slot.onArrival((item: Item | undefined) => {
+        if (tagOf(item) !== tag || --missing === 0 || slot.size >= slot.capacity) enough()
+      })
+      return Effect.sync(stop)
+    })
+  }
+
+  handle(run: AnyOptions["run"]): Effect.Effect<unknown, unknown> {
+    return Effect.suspend(() => {
+      const [first, ...others] = this.taken
+      const batch = [first.payload, ...others.map(({ payload }) => payload)] as const
+      return Effect.matchCauseEffect(
+        Effect.suspend(() => run(batch)),
+        {
+          onSuccess: (answers) => this.answered(answers),
+          onFailure: (cause) => this.failed(cause)
+        }
+      )
+    })
+  }
+
+  private answered(answers: ReadonlyArray<unknown> | void): Effect.Effect<unknown> {
+    const messages = this.taken.length
+    if (answers !== undefined && answers.length !== messages) {
+      const tag = this.slot.program.tags[this.tag]!
+      const mismatch = new BatchMismatch({ actor: this.slot.path, tag, messages, answers: answers.length })
+      return this.failed(Cause.die(mismatch)) as Effect.Effect<never>
+    }
+    this.taken.forEach(({ item }, i) => {
+      if (typeof item !== "number") item.succeed(answers?.[i])
+    })
+    return Effect.void
+  }
+
+  private failed(cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> {
+    const exit = Exit.failCause(cause)
+    // Interrupted: the actor is ending, and whoever asked is told so.
+    if (Cause.hasInterruptsOnly(cause)) return exit
+    const declared = this.slot.isDeclared(cause, this.tag)
+    // The first is the message at hand, and the engine's to blame.
+    const [, ...others] = this.taken
+    if (!declared && this.slot.giveBack(others)) return exit
+    for (const { item } of declared ? this.taken : others) {
+      if (typeof item === "number") continue
+      if (declared) item.fail(exit)
+      else item.undelivered({ _tag: "HandlerFailed", cause })
+    }
+    return exit
+  }
+}
