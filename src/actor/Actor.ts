@@ -307,6 +307,56 @@ export const drain = <A>(ref: ActorRef<A>): Effect.Effect<ExitReason.ExitReason>
 export const kill = <A>(ref: ActorRef<A>): Effect.Effect<ExitReason.ExitReason> =>
   stopSlot(slotOf(ref), ExitReason.Killed, "kill")
 
+/**
+ * Lets an actor take no message after the one at hand: what comes in waits, until `resume` or a restart, which begins
+ * afresh. Completes when it is so; twice is as good as once. An actor that suspends itself, in its init say, is suspended
+ * once it is done with what it does. It can still be stopped, drained (which waits for `resume`) and killed.
+ *
+ * **Example** (Nothing is lost meanwhile)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor } from "effect-otp"
+ *
+ * class Tally extends Actor.Service<Tally>()("docs/Tally", { Count: { success: Schema.Int } }) {}
+ * const TallyLive = Tally.behavior(Effect.sync(() => {
+ *   let count = 0
+ *   return Tally.of({ Count: () => ++count })
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const tally = yield* Actor.spawn(TallyLive)
+ *   yield* Actor.suspend(tally)
+ *   yield* tally.tell.Count()
+ *   const waiting = [tally.status, tally.size]
+ *   yield* Actor.resume(tally)
+ *   return [...waiting, yield* tally.ask.Count()]
+ * })
+ * await Effect.runPromise(Effect.scoped(program)) // => ["suspended", 1, 2]
+ * ```
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const suspend = <A>(ref: ActorRef<A>): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const slot = slotOf(ref)
+    const turn = Context.getOrUndefined(fiber.context, ActorContext)
+    if (turn !== undefined && !turn.beside && slotOfTurn(turn) === slot) {
+      slot.pause(() => undefined)
+      return Effect.void
+    }
+    return Effect.callback((resume) => slot.pause(() => resume(Effect.void)))
+  })
+
+/**
+ * Lets a suspended actor go on with what has come in since.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const resume = <A>(ref: ActorRef<A>): Effect.Effect<void> => Effect.sync(() => slotOf(ref).unpause())
+
 // --- Inside a behavior ---
 
 /**

@@ -90,12 +90,13 @@ export type StreamOf<Messages> = {
 }
 
 /**
- * What an actor is doing: `restarting` is the time between two incarnations.
+ * What an actor is doing: `restarting` is the time between two incarnations, `suspended` that between `Actor.suspend` and
+ * `Actor.resume`.
  *
  * @category models
  * @since 0.1.0
  */
-export type Status = "starting" | "running" | "restarting" | "stopping" | "stopped"
+export type Status = "starting" | "running" | "suspended" | "restarting" | "stopping" | "stopped"
 
 /**
  * The address of an actor of class `A`.

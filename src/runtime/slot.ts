@@ -53,6 +53,7 @@ interface Rare {
   watched: Map<Slot, () => void> | undefined
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
+  pauseCallbacks: ReadonlyArray<() => void>
 }
 
 const NOBODY: ReadonlyArray<never> = []
@@ -99,7 +100,8 @@ export class Slot extends Turns {
       watchers: undefined,
       watched: undefined,
       downCallbacks: NOBODY,
-      releaseCallbacks: NOBODY
+      releaseCallbacks: NOBODY,
+      pauseCallbacks: NOBODY
     })
   }
 
@@ -131,7 +133,8 @@ export class Slot extends Turns {
     return this.state >= State.Starting && this.state <= State.Failing
   }
 
-  get status(): "starting" | "running" | "restarting" | "stopping" | "stopped" {
+  get status(): "starting" | "running" | "suspended" | "restarting" | "stopping" | "stopped" {
+    if (this.state === State.Paused) return "suspended"
     if (this.state === State.Ended) return "stopped"
     if (this.state === State.Stopping) return "stopping"
     if (this.state === State.Starting) return "starting"
@@ -197,7 +200,7 @@ export class Slot extends Turns {
   /** Ends after the message that is being handled; queued ones are left over. */
   stop(reason: ExitReason.ExitReason): void {
     if (this.state === State.Down || this.state >= State.Stopping || (this.control & State.StopRequested) !== 0) return
-    if (this.state === State.Idle || this.state === State.Queued) return this.endIncarnation(reason, false)
+    if (this.state >= State.Idle && this.state <= State.Paused) return this.endIncarnation(reason, false)
     this.rare.stopReason = reason
     this.control |= State.StopRequested
     if (this.state === State.Starting || this.program.stopInterrupts === true) {
@@ -220,6 +223,41 @@ export class Slot extends Turns {
     if (this.state === State.Running) this.control |= State.KillRequested
     else if (this.state === State.Stopping) this.killStopping()
     else this.killRequested()
+  }
+
+  // --- Pause ---
+
+  /**
+   * Takes no message after the one at hand, until `unpause` or the next incarnation. Calls back when that is so, or when
+   * there is nothing left to pause.
+   */
+  pause(done: () => void): void {
+    if (this.state === State.Paused || this.state >= State.Stopping) return done()
+    this.control |= State.PauseRequested
+    if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
+    if (this.state === State.Paused) return done()
+    this.rare.pauseCallbacks = [...this.rare.pauseCallbacks, done]
+  }
+
+  /** Goes on with what has come in since. */
+  unpause(): void {
+    this.control &= ~State.PauseRequested
+    if (this.state !== State.Paused) return this.tellPaused()
+    this.state = State.Running
+    this.endTurn()
+  }
+
+  protected paused(): void {
+    this.state = State.Paused
+    this.tellPaused()
+  }
+
+  private tellPaused(): void {
+    const rare = this.rareOrNone
+    if (rare === undefined || rare.pauseCallbacks === NOBODY) return
+    const callbacks = rare.pauseCallbacks
+    rare.pauseCallbacks = NOBODY
+    for (const callback of callbacks) callback()
   }
 
   /** Whether nothing of a killed incarnation is held any more. */
@@ -330,6 +368,7 @@ export class Slot extends Turns {
     if (started === undefined && this.system.observed) {
       this.system.emit({ _tag: "ActorExited", path: this.path, incarnation: this.incarnations, reason })
     }
+    this.tellPaused()
     const downCallbacks = this.rareOrNone?.downCallbacks
     if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = NOBODY
     this.started = undefined

@@ -77,6 +77,7 @@ export abstract class Turns extends Inbox implements Receiver {
   protected abstract killRequested(): void
   protected abstract stopRequested(): void
   protected abstract drained(): void
+  protected abstract paused(): void
   abstract kill(): void
 
   /** Just started: where that happened in somebody's turn, its own first turn is the next. */
@@ -297,6 +298,13 @@ export abstract class Turns extends Inbox implements Receiver {
     if ((this.control & State.DrainRequested) !== 0) this.drained()
   }
 
+  /** Whether it was told to take no message from here on. */
+  private pauses(): boolean {
+    if ((this.control & State.PauseRequested) === 0) return false
+    this.paused()
+    return true
+  }
+
   /** Does what it was told to do before its next message. `false`: the turn is over. */
   protected obey(): boolean {
     if ((this.control & State.KillRequested) !== 0) {
@@ -308,7 +316,7 @@ export abstract class Turns extends Inbox implements Receiver {
       return false
     }
     const continuations = this.continuations
-    if (continuations === undefined) return true
+    if (continuations === undefined) return !this.pauses()
     const next = continuations.shift()!
     if (continuations.length === 0) {
       this.continuations = undefined
