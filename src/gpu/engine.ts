@@ -13,14 +13,21 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Backend, Declined, DeviceLost, GpuOutOfMemory, KernelCompileFailed, KernelRunFailed } from "./errors.ts"
 
-/** What an engine can hold. Bytes and counts; Infinity where there is no such limit. */
+/**
+ * What a device can hold. Bytes and counts; `Infinity` where there is no such limit.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Limits {
   /** The most bytes one argument, constant or output may have. */
   readonly maxBufferBytes: number
   /** The most tensors (arguments, array constants and the output together) one kernel may have. */
   readonly maxTensors: number
-  /** The most values in the last and in the other dimensions of an output of two or three dimensions. */
-  readonly maxOutputDimension: number
+  /** The most rows, and the most columns, of an output of two or three dimensions. */
+  readonly maxOutputRows: number
+  /** The most layers of an output of three dimensions. */
+  readonly maxOutputDepth: number
 }
 
 /** `dims` of a tensor, or a plain number. */
@@ -88,6 +95,8 @@ export interface Engine {
 /** What an engine needs to know at its making. */
 export interface EngineOptions {
   readonly backend: Backend
+  /** Calls in flight at a time, for an engine that answers later; the others are called one at a time. */
+  readonly concurrency: number
   /** Threads of one webasm kernel, 1 and more. */
   readonly threads: number
   /** Whether a software adapter will do, for webgpu. */
