@@ -4,7 +4,7 @@ import { Effect, Exit, Fiber, Scope } from "effect"
 import { GpuDevice, Kernel } from "effect-otp/gpu"
 import { backends, on } from "./backends.ts"
 
-const f32 = Float32Array.of
+const f32 = (...values: ReadonlyArray<number>) => Float32Array.from(values)
 
 const MatVec = Kernel.make("MatVec", {
   args: [Kernel.tensor(2, 3), Kernel.tensor(3)],
@@ -300,7 +300,12 @@ describe.each(backends)("on %s", (backend) => {
       ["loopLimit", { loopLimit: 0 }],
       ["seed", { seed: -1 }]
     ])("a wrong %s: %j", ([field, wrong]) => {
-      const definition = Kernel.make("Wrong", { args: [Kernel.tensor(2)], output: [2], body, ...wrong } as never)
+      const definition = Kernel.make("Wrong", {
+        args: [Kernel.tensor(2)],
+        output: [2],
+        body,
+        ...(wrong as object)
+      } as never)
       return run(
         Effect.map(compileError(definition), (reason) => {
           assert.strictEqual(reason._tag, "Shape")
