@@ -8,7 +8,7 @@
 import type { Kind, Checked } from "./definition.ts"
 import { type ArgumentKind, type KernelSource } from "./engine.ts"
 import { NotBatchable } from "./errors.ts"
-import { descend, type Edit, edited, isUse, type Node, type Parsed, paramsOf } from "./syntax.ts"
+import { coordinateOf, descend, type Edit, edited, isUse, type Node, type Parsed, paramsOf } from "./syntax.ts"
 
 /** Makes the source for batches of a size. */
 export type Batched = (size: number) => KernelSource
@@ -49,11 +49,9 @@ const refuse = (problem: string): NotBatchable => new NotBatchable({ problem })
 const axisProblem = ({ text, tree, where }: Parsed, axis: string): string | undefined => {
   let problem: string | undefined
   descend(tree, (node) => {
-    if (node.type !== "MemberExpression") return
-    const object = node["object"] as Node
-    if (object.type !== "MemberExpression" || (object["object"] as Node).type !== "ThisExpression") return
-    const [property, coordinate] = [object, node].map((member) => String((member["property"] as Node)["name"]))
-    if (property !== "constants" && (coordinate === axis || node["computed"] === true)) {
+    const coordinate = coordinateOf(node)
+    if (coordinate === undefined || coordinate.of === "constants") return
+    if (coordinate.axis === undefined || coordinate.axis === axis) {
       problem ??= `${where} uses ${text.slice(node.start, node.end)}, along which the items of a batch lie`
     }
   })

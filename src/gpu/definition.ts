@@ -61,11 +61,11 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   const names = new Set(Object.keys(functions))
   const helpers: Array<Parsed> = []
   for (const [name, helper] of Object.entries(functions)) {
-    const parsed = plain(parse, `functions.${name}`, helper, names)
+    const parsed = plain(parse, `functions.${name}`, helper, names, output.length)
     if (isReason(parsed)) return parsed
     helpers.push(parsed)
   }
-  const body = plain(parse, "body", definition.body, names)
+  const body = plain(parse, "body", definition.body, names, output.length)
   if (isReason(body)) return body
   const params = paramsOf(body).length
   if (params !== args.length) {
@@ -87,11 +87,17 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
 }
 
 /** A function parsed, found fit, and with its helpers called by their plain names. */
-const plain = (parse: Parse, where: string, given: unknown, helpers: ReadonlySet<string>): Parsed | Reason => {
+const plain = (
+  parse: Parse,
+  where: string,
+  given: unknown,
+  helpers: ReadonlySet<string>,
+  dimensions: number
+): Parsed | Reason => {
   if (typeof given !== "function") return new NotPlainFunction({ function: where, found: typeof given })
   const parsed = parseFunction(parse, where, given.toString())
   if (isReason(parsed)) return parsed
-  const problem = problemIn(parsed, helpers)
+  const problem = problemIn(parsed, helpers, dimensions)
   if (problem !== undefined) return problem
   const helper = where.startsWith("functions.") ? where.slice("functions.".length) : undefined
   const text = withPlainCalls(parsed, helpers)

@@ -125,8 +125,8 @@ const GLOBALS = new Set(["Math", "Infinity", "NaN"])
 /** What of `this` a kernel may use. */
 const MEMBERS = new Set(["thread", "output", "constants"])
 
-/** What gpu.js would misunderstand, often in silence. */
-export const problemIn = (parsed: Parsed, helpers: ReadonlySet<string>): Reason | undefined => {
+/** What gpu.js would misunderstand, often in silence. `dimensions` are the output's. */
+export const problemIn = (parsed: Parsed, helpers: ReadonlySet<string>, dimensions: number): Reason | undefined => {
   const { text, tree, where } = parsed
   const strange = (tree["params"] as ReadonlyArray<Node>).find(({ type }) => type !== "Identifier")
   if (strange !== undefined) {
@@ -137,6 +137,7 @@ export const problemIn = (parsed: Parsed, helpers: ReadonlySet<string>): Reason 
   let problem: string | undefined
   descend(tree, (node, parent) => {
     if (node.type === "ThisExpression") problem ??= ofThis(parent, text)
+    problem ??= ofOutput(node, dimensions)
     if (!isUse(node, parent)) return
     const name = String(node["name"])
     if (declared.has(name) || helpers.has(name) || GLOBALS.has(name) || node === tree["id"]) return
@@ -144,6 +145,25 @@ export const problemIn = (parsed: Parsed, helpers: ReadonlySet<string>): Reason 
     problem ??= `it uses ${name} from outside: pass values as constants and functions as functions`
   })
   return problem === undefined ? undefined : new Syntax({ detail: `${where}: ${problem}` })
+}
+
+/** `this.thread.y` or the like: what it is of, and along which axis. Computed ones have no axis. */
+export const coordinateOf = (node: Node): { readonly of: string; readonly axis: string | undefined } | undefined => {
+  if (node.type !== "MemberExpression") return undefined
+  const object = node["object"] as Node
+  if (object.type !== "MemberExpression" || (object["object"] as Node).type !== "ThisExpression") return undefined
+  const [of, axis] = [object, node].map((member) => String((member["property"] as Node)["name"]))
+  return { of: of!, axis: node["computed"] === true ? undefined : axis }
+}
+
+/** It would be NaN. */
+const ofOutput = (node: Node, dimensions: number): string | undefined => {
+  const coordinate = coordinateOf(node)
+  if (coordinate?.of !== "output") return undefined
+  const needed = "xyz".indexOf(coordinate.axis ?? "-") + 1
+  if (needed === 0) return "this.output has x, y and z"
+  if (needed <= dimensions) return undefined
+  return `this.output.${coordinate.axis} is there only with an output of ${needed} dimensions${needed < 3 ? " or more" : ""}`
 }
 
 const ofThis = (parent: Node, text: string): string | undefined => {

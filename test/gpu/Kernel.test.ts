@@ -265,6 +265,19 @@ describe.each(backends)("on %s", (backend) => {
       )
     )
 
+    it.live("a length of the output along a dimension that it has not", () =>
+      run(
+        Effect.gen(function* () {
+          const definition = withBody(function (this: Kernel.This<{}>) {
+            return this.output.y
+          })
+          const reason = yield* compileError({ ...definition, args: [] })
+          assert.strictEqual(reason._tag, "Syntax")
+          assert.include(reason.message, "this.output.y is there only with an output of 2 dimensions or more")
+        })
+      )
+    )
+
     it.live("a loop whose bound is known only at the call, unless its limit is given", () =>
       run(
         Effect.gen(function* () {
