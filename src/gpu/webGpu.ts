@@ -173,17 +173,14 @@ class Card {
       const built = held.built ?? (yield* this.rebuild(held))
       const values = args.map((arg) => (typeof arg === "object" && "_tag" in arg ? arg.held : arg))
       const outcome = yield* this.sent(() => built.call(values) as PromiseLike<unknown>)
-      if (outcome.thrown !== undefined || outcome.outOfMemory !== null || outcome.invalid !== null) {
-        // Another call may have found fault with it first.
-        const replaced = held.built !== built
-        if (!replaced && !held.closed) {
-          built.dispose()
-          held.built = undefined
-        }
-        if (isAbort(outcome) && held.closed) return yield* failed(source.name, new Closed({}))
-        if (isAbort(outcome) && replaced) {
+      if (isAbort(outcome)) {
+        if (held.closed) return yield* failed(source.name, new Closed({}))
+        // Its buffers went with those of a call that failed.
+        if (held.built !== built)
           return yield* failed(source.name, new Crashed({ detail: "the call before it failed" }))
-        }
+      } else if (isFault(outcome) && held.built === built && !held.closed) {
+        built.dispose()
+        held.built = undefined
       }
       const result = yield* this.judge(source.name, outcome)
       return source.resident ? this.handle(result as never, source.output) : flat(result, source.output)
@@ -268,7 +265,10 @@ const failed = (kernel: string, reason: KernelRunFailed["reason"]): Effect.Effec
 
 const isAbort = ({ thrown }: Outcome<unknown>): boolean => (thrown?.cause as Error | undefined)?.name === "AbortError"
 
-/** A promise of the result; whoever comes late must not find it unhandled. */
+const isFault = ({ invalid, outOfMemory, thrown }: Outcome<unknown>): boolean =>
+  thrown !== undefined || outOfMemory !== null || invalid !== null
+
+/** A promise of the result, which may be here already. */
 const settledOf = (result: unknown): PromiseLike<unknown> =>
   isThenable(result) ? result : Effect.runPromise(Effect.succeed(result))
 

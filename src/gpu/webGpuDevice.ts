@@ -93,13 +93,23 @@ export const open = (gpuJs: GpuJs, allowSoftware: boolean): Effect.Effect<Opened
 const attempt = <A>(what: string, f: () => PromiseLike<A>): Effect.Effect<A, string> =>
   Effect.tryPromise({ try: f, catch: (cause) => `${what}: ${messageOf(cause)}` })
 
+/** Dawn, by its flags, for as long as the process lives: its threads abort the process when it is collected too early. */
+const dawns = new Map<string, Gpu>()
+
 const loadDawn = (flags: ReadonlyArray<string>): Effect.Effect<Gpu, string> =>
   attempt(
     "webgpu could not be loaded: npm install webgpu",
     () => import("webgpu") as unknown as PromiseLike<{ readonly create: (flags: ReadonlyArray<string>) => Gpu }>
   ).pipe(
     Effect.flatMap(({ create }) =>
-      Effect.try({ try: () => create(flags), catch: (cause) => `webgpu could not start: ${messageOf(cause)}` })
+      Effect.try({
+        try: () => {
+          const dawn = dawns.get(flags.join()) ?? create(flags)
+          dawns.set(flags.join(), dawn)
+          return dawn
+        },
+        catch: (cause) => `webgpu could not start: ${messageOf(cause)}`
+      })
     )
   )
 
