@@ -109,56 +109,92 @@ describe("compile", () => {
   )
 })
 
-describe("the device's memory", () => {
-  /** Makes the device say that it has none left, for the buffers that match. */
-  const exhaust = (raw: RawDevice, matches: (usage: number) => boolean, times: number) => {
-    const original = raw.createBuffer
-    let left = times
-    Object.assign(raw, {
-      createBuffer(descriptor: { size: number; usage: number }) {
-        if (left > 0 && matches(descriptor.usage)) {
-          left--
-          // More than any device has: reported to the error scope, as a real lack would be.
-          return original.call(raw, { ...descriptor, size: 2 ** 52 })
-        }
-        return original.call(raw, descriptor)
-      }
-    })
-    return () => left
-  }
+/** What a raw device can be made to do. */
+const sabotage = (raw: RawDevice) => {
+  const { createBuffer, popErrorScope, pushErrorScope } = raw
+  const { createShaderModule } = raw as unknown as { readonly createShaderModule: (descriptor: unknown) => unknown }
+  const scopes: Array<string> = []
+  const planned = { exhausted: 0, refused: 0, shaders: 0 }
+  Object.assign(raw, {
+    pushErrorScope: (filter: "validation") => {
+      scopes.push(filter)
+      pushErrorScope.call(raw, filter)
+    },
+    popErrorScope: () => {
+      const isMemory = scopes.pop() === "out-of-memory"
+      const popped = popErrorScope.call(raw)
+      return isMemory && planned.exhausted > 0 && planned.exhausted-- > 0
+        ? popped.then(() => new Error("no memory left"))
+        : popped
+    },
+    // Larger than any device allows.
+    createBuffer: (descriptor: { readonly size: number; readonly usage: number }) =>
+      createBuffer.call(
+        raw,
+        planned.refused > 0 && planned.refused-- > 0 ? { ...descriptor, size: 2 ** 50 } : descriptor
+      ),
+    createShaderModule: (descriptor: unknown) => {
+      planned.shaders++
+      return createShaderModule.call(raw, descriptor)
+    }
+  })
+  return planned
+}
 
-  it.live("runs out in a call: the call fails, and the next works again", () =>
+describe("the device", () => {
+  it.live.each(["exhausted", "refused"] as const)(
+    "finds fault with a call (%s): it fails, and the kernel is built anew",
+    (how) =>
+      onNull((raw) =>
+        Effect.gen(function* () {
+          const planned = sabotage(raw)
+          const kernel = yield* Kernel.compile(Same)
+          planned[how] = 1
+          const error = yield* Effect.flip(kernel.run(zeros))
+          assert.strictEqual(error._tag, how === "exhausted" ? "GpuOutOfMemory" : "KernelRunFailed")
+          assert.strictEqual(planned.shaders, 1)
+          assert.strictEqual((yield* kernel.run(zeros)).length, 64)
+          assert.strictEqual((yield* kernel.run(zeros)).length, 64)
+          assert.strictEqual(planned.shaders, 2)
+        })
+      )
+  )
+
+  it.live("has no memory for a compilation: it fails, and the next succeeds", () =>
     onNull((raw) =>
       Effect.gen(function* () {
+        const planned = sabotage(raw)
+        planned.exhausted = 1
+        assert.strictEqual((yield* Effect.flip(Kernel.compile(Same)))._tag, "GpuOutOfMemory")
+        planned.refused = 1
+        assert.strictEqual((yield* Effect.flip(Kernel.compile(Same)))._tag, "KernelCompileFailed")
         const kernel = yield* Kernel.compile(Same)
-        exhaust(raw, () => true, 1)
-        const error = yield* Effect.flip(kernel.run(zeros))
-        assert.include(["GpuOutOfMemory", "KernelRunFailed"], error._tag)
-        assert.strictEqual((yield* kernel.run(zeros)).length, 64)
         assert.strictEqual((yield* kernel.run(zeros)).length, 64)
       })
     )
   )
 
-  it.live("runs out in a compilation", () =>
+  it.live("has no memory for a buffer, or for reading one", () =>
     onNull((raw) =>
       Effect.gen(function* () {
-        exhaust(raw, () => true, 1)
-        const error = yield* Effect.flip(Kernel.compile(Same))
-        assert.include(["GpuOutOfMemory", "KernelCompileFailed"], error._tag)
-        const kernel = yield* Kernel.compile(Same)
-        assert.strictEqual((yield* kernel.run(zeros)).length, 64)
+        const planned = sabotage(raw)
+        planned.exhausted = 1
+        assert.strictEqual((yield* Effect.flip(GpuBuffer.from(zeros, [64])))._tag, "GpuOutOfMemory")
+        const buffer = yield* GpuBuffer.from(zeros, [64])
+        planned.exhausted = 1
+        assert.strictEqual((yield* Effect.flip(buffer.read))._tag, "GpuOutOfMemory")
+        assert.strictEqual((yield* buffer.read).length, 64)
       })
     )
   )
 
-  it.live("runs out for a buffer", () =>
+  it.live("runs out of memory where no call can be told: whoever watches is", () =>
     onNull((raw) =>
       Effect.gen(function* () {
-        exhaust(raw, () => true, 1)
-        const error = yield* Effect.flip(GpuBuffer.from(zeros, [64]))
-        assert.include(["GpuOutOfMemory", "KernelRunFailed"], error._tag)
-        yield* GpuBuffer.from(zeros, [64])
+        const device = yield* GpuDevice.GpuDevice
+        class GPUOutOfMemoryError extends Error {}
+        raw.onuncapturederror!({ error: new GPUOutOfMemoryError("no memory left") })
+        assert.strictEqual((yield* Effect.flip(device.lost))._tag, "GpuOutOfMemory")
       })
     )
   )
@@ -204,7 +240,7 @@ describe("the device is lost", () => {
         raw.destroy()
         const exits = yield* Fiber.join(calls)
         const tags = new Set(
-          exits.map((exit) => (Exit.isFailure(exit) ? `${Effect.runSync(Effect.flip(exit))}` : "ok"))
+          exits.map((exit) => (Exit.isFailure(exit) ? Effect.runSync(Effect.flip(exit))._tag : "ok"))
         )
         assert.deepStrictEqual([...tags], ["DeviceLost"])
       })
