@@ -6,10 +6,22 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { ActorContext } from "../runtime/incarnation.ts"
+import type { Slot } from "../runtime/slot.ts"
+import type * as ChildSpec from "../supervision/ChildSpec.ts"
+import { service } from "../supervision/Supervisor.ts"
 import type { Engine, Limits, MakeEngine } from "./engine.ts"
-import { type Backend, type Declined, type DeviceLost, type GpuOutOfMemory, GpuUnavailable } from "./errors.ts"
+import {
+  type Backend,
+  Backend as BackendSchema,
+  type Declined,
+  type DeviceLost,
+  type GpuOutOfMemory,
+  GpuUnavailable
+} from "./errors.ts"
 import { makeInThread } from "./inThread.ts"
 import { loadParser, type Parse } from "./syntax.ts"
 import { makeWebGpu } from "./webGpu.ts"
@@ -78,6 +90,8 @@ const engineFor = (backend: Backend): MakeEngine => (backend === "webgpu" ? make
 const make = (options: Options): Effect.Effect<GpuDevice["Service"], GpuUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const { allowSoftware = false, concurrency = 8, prefer = ["webgpu", "webasm", "cpu"], threads = 1 } = options
+    const problem = problemWith({ concurrency, prefer, threads })
+    if (problem !== undefined) return yield* Effect.die(new Error(`GpuDevice: ${problem}`))
     const declined: Array<Declined> = []
     for (const backend of prefer) {
       const engine = engineFor(backend)({ backend, allowSoftware, concurrency, threads })
@@ -87,6 +101,19 @@ const make = (options: Options): Effect.Effect<GpuDevice["Service"], GpuUnavaila
     }
     return yield* new GpuUnavailable({ declined })
   })
+
+const problemWith = ({
+  concurrency,
+  prefer,
+  threads
+}: Required<Pick<Options, "concurrency" | "prefer" | "threads">>) => {
+  const isCount = (value: number) => Number.isInteger(value) && value >= 1
+  if (!isCount(concurrency)) return `concurrency must be a whole number of 1 or more, got ${concurrency}`
+  if (!isCount(threads)) return `threads must be a whole number of 1 or more, got ${threads}`
+  const isBackend = Schema.is(BackendSchema)
+  if (prefer.length > 0 && prefer.every((backend) => isBackend(backend))) return undefined
+  return `prefer must be a list of webgpu, webasm and cpu, got [${prefer.join(", ")}]`
+}
 
 /** What an engine that then declines has opened is closed before the next is tried. */
 const owned = <A, E>(engine: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
@@ -134,3 +161,74 @@ const oneAtATime = (): Impl["gate"] => {
  */
 export const layer = (options: Options = {}): Layer.Layer<GpuDevice, GpuUnavailable> =>
   Layer.effect(GpuDevice, make(options))
+
+/**
+ * A device as a child of a supervisor: it provides `GpuDevice` to the children after it, and crashes with `DeviceLost` when the
+ * card is lost (with `GpuOutOfMemory` when it runs out of memory where no call could be told). Under `rest-for-one`, or in a
+ * `Supervisor.graph`, it is then opened again, and everything that holds kernels or buffers on it is restarted after it.
+ *
+ * Its id is `gpu` unless `options` say otherwise; they take what other children take. For a card that takes a while to come
+ * back give it a `backoff`.
+ *
+ * **Example** (A model on the card)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { Actor, Supervisor } from "effect-otp"
+ * import { GpuDevice, Kernel, Tensor } from "effect-otp/gpu"
+ *
+ * const Twice = Kernel.make("Twice", {
+ *   args: [Kernel.tensor(2)],
+ *   output: [2],
+ *   body: function(v) {
+ *     return v[this.thread.x]! * 2
+ *   }
+ * })
+ *
+ * class Model extends Actor.Service<Model>()("docs/Model", {
+ *   Double: { payload: { vector: Tensor.vector(2) }, success: Tensor.vector(2) }
+ * }) {}
+ *
+ * const ModelLive = Model.behavior(Effect.gen(function*() {
+ *   const twice = yield* Kernel.compile(Twice) // anew at each restart
+ *   return Model.of({ Double: ({ vector }) => Effect.orDie(twice.run(vector)) })
+ * }))
+ *
+ * const Tree = Supervisor.make("app", {
+ *   strategy: "rest-for-one",
+ *   children: [GpuDevice.child({ prefer: ["cpu"] }), ModelLive]
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const model = yield* Model
+ *   return yield* model.ask.Double({ vector: Float32Array.of(1, 2) })
+ * })
+ * await Effect.runPromise(Effect.provide(program, Supervisor.layer(Tree))) // => Float32Array.of(2, 4)
+ * ```
+ *
+ * @category supervision
+ * @since 0.1.0
+ */
+export const child = <R = never>(
+  options: Options & ChildSpec.Options<ChildError, R> = {}
+): ChildSpec.ChildSpec<GpuDevice, ChildError, NoInfer<R>> => {
+  const { id = "gpu", ...rest } = options
+  const layer = Layer.effect(GpuDevice, Effect.tap(make(options), crashWhenLost))
+  // The context of a child's start has its ActorContext.
+  return service(id, layer as Layer.Layer<GpuDevice, ChildError>, { provides: [GpuDevice], ...rest } as object) as never
+}
+
+type ChildError = GpuUnavailable | DeviceLost | GpuOutOfMemory
+
+/** Nobody calls a device that is a child: it watches itself, beside its empty mailbox. */
+const crashWhenLost = ({ lost }: GpuDevice["Service"]): Effect.Effect<void, never, ActorContext> =>
+  Effect.map(ActorContext, ({ incarnation, item }) => {
+    const slot = incarnation.host as Slot
+    const crash = (exit: Exit.Exit<never, DeviceLost | GpuOutOfMemory>) => {
+      if (slot.incarnation === incarnation && Exit.isFailure(exit)) {
+        slot.failBeside(incarnation, exit.cause, item, undefined)
+      }
+    }
+    const watch = Effect.onExit(lost, (exit) => Effect.sync(() => crash(exit)))
+    slot.continueWith(() => void incarnation.runBeside(watch, item, undefined))
+  })

@@ -4,3 +4,4 @@
 export * as GpuDevice from "./GpuDevice.ts"
 export * as Kernel from "./Kernel.ts"
 export * as GpuBuffer from "./GpuBuffer.ts"
+export * as Tensor from "./Tensor.ts"
