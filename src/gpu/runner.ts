@@ -1,0 +1,264 @@
+/**
+ * A compiled kernel with its variants: the plain one, the one whose results stay on the device, and one for each size of
+ * batches. They share a scope; the last two are compiled when they are first needed.
+ *
+ * 1. Nothing reaches an engine whose kind and length has not been checked.
+ * 2. Nothing runs once the scope has closed.
+ * 3. Each variant is compiled once, whoever asks first.
+ */
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { type Batched, bucketFor } from "./batching.ts"
+import { isReason, type Kind, limitProblem } from "./definition.ts"
+import { type Dims, format, sizeOf } from "./dims.ts"
+import type { Argument, CompiledKernel, KernelSource, ResidentHandle } from "./engine.ts"
+import {
+  Closed,
+  Crashed,
+  type DeviceLost,
+  type GpuOutOfMemory,
+  InvalidArgument,
+  KernelCompileFailed,
+  KernelRunFailed,
+  type NotBatchable
+} from "./errors.ts"
+import { bufferOf, type GpuBuffer, own, using } from "./GpuBuffer.ts"
+import { type GpuDevice, implOf } from "./GpuDevice.ts"
+
+type Failure = KernelRunFailed | DeviceLost | GpuOutOfMemory
+type CompileFailure = KernelCompileFailed | DeviceLost | GpuOutOfMemory
+type Result = Float32Array<ArrayBuffer>
+type Values = ReadonlyArray<unknown>
+
+export class Runner {
+  private readonly variants = new Map<string, CompiledKernel>()
+  private readonly compiling = Semaphore.makeUnsafe(1)
+  /** Arrays for batches that are not in use, by their length. */
+  private readonly staging = new Map<number, Array<Result>>()
+  private closed = false
+  private readonly device: GpuDevice["Service"]
+  private readonly source: KernelSource
+  private readonly kinds: ReadonlyArray<Kind>
+  private readonly batched: Batched | NotBatchable
+  private readonly maxSize: number
+  private readonly scope: Scope.Scope
+
+  private constructor(
+    device: GpuDevice["Service"],
+    source: KernelSource,
+    kinds: ReadonlyArray<Kind>,
+    batched: Batched | NotBatchable,
+    maxSize: number,
+    scope: Scope.Scope
+  ) {
+    this.device = device
+    this.source = source
+    this.kinds = kinds
+    this.batched = batched
+    this.maxSize = maxSize
+    this.scope = scope
+  }
+
+  static make(
+    device: GpuDevice["Service"],
+    source: KernelSource,
+    kinds: ReadonlyArray<Kind>,
+    batched: Batched | NotBatchable,
+    maxSize: number
+  ): Effect.Effect<Runner, CompileFailure, Scope.Scope> {
+    return Effect.gen(function* () {
+      const runner = new Runner(device, source, kinds, batched, maxSize, yield* Effect.scope)
+      yield* runner.variant("plain", source)
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          runner.closed = true
+          runner.staging.clear()
+        })
+      )
+      return runner
+    })
+  }
+
+  /** What a user holds. */
+  get kernel(): object {
+    return {
+      name: this.source.name,
+      run: (...args: Values) => this.run(args),
+      runBatch: (items: ReadonlyArray<Values>) => this.runBatch(items),
+      resident: (...args: Values) => this.resident(args)
+    }
+  }
+
+  compileBatch(size: number): Effect.Effect<void, CompileFailure> {
+    const { batched } = this
+    return isReason(batched) ? Effect.void : Effect.asVoid(this.variant(`batch ${size}`, batched(size)))
+  }
+
+  private variant(key: string, source: KernelSource): Effect.Effect<CompiledKernel, CompileFailure> {
+    const known = this.variants.get(key)
+    if (known !== undefined) return Effect.succeed(known)
+    const { compiling, engine } = implOf(this.device)
+    const compile = Effect.suspend(() => {
+      const made = this.variants.get(key)
+      if (made !== undefined) return Effect.succeed(made)
+      const compiled = Scope.provide(Effect.uninterruptible(engine.compile(source)), this.scope)
+      return Effect.tap(compiling.withPermit(compiled), (kernel) => Effect.sync(() => this.variants.set(key, kernel)))
+    })
+    return this.compiling.withPermit(compile)
+  }
+
+  /** A variant that is needed for a call: why there is none is why the call fails. */
+  private needed(key: string, source: KernelSource): Effect.Effect<CompiledKernel, Failure> {
+    return Effect.catchTag(this.variant(key, source), "KernelCompileFailed", ({ reason }) =>
+      this.fail(isNotBatchable(reason) ? reason : new Crashed({ detail: reason.message }))
+    )
+  }
+
+  private fail(reason: KernelRunFailed["reason"]): Effect.Effect<never, KernelRunFailed> {
+    return Effect.fail(new KernelRunFailed({ kernel: this.source.name, reason }))
+  }
+
+  private run(args: Values): Effect.Effect<Result, Failure> {
+    return Effect.suspend(() => this.call(this.variants.get("plain")!, args)) as Effect.Effect<Result, Failure>
+  }
+
+  private resident(args: Values): Effect.Effect<GpuBuffer<Dims>, Failure, Scope.Scope> {
+    const call = Effect.suspend(() => {
+      if (this.closed) return this.fail(new Closed({}))
+      const source = { ...this.source, resident: true }
+      return Effect.flatMap(this.needed("resident", source), (kernel) => this.call(kernel, args))
+    })
+    return own(this.device, call as Effect.Effect<ResidentHandle, Failure>)
+  }
+
+  private call(kernel: CompiledKernel, args: Values): Effect.Effect<Result | ResidentHandle, Failure> {
+    const problem = this.problem(args)
+    if (problem !== undefined) return this.fail(problem)
+    return this.launch(kernel, args)
+  }
+
+  private launch(kernel: CompiledKernel, args: Values): Effect.Effect<Result | ResidentHandle, Failure> {
+    const buffers = args.flatMap((arg) => bufferOf(arg) ?? [])
+    const values = args.map((arg) => bufferOf(arg)?.handle ?? arg) as ReadonlyArray<Argument>
+    const launch = Effect.suspend(() => (this.closed ? this.fail(new Closed({})) : kernel.run(values)))
+    return using(buffers, implOf(this.device).gate(launch), this.source.name)
+  }
+
+  private runBatch(items: ReadonlyArray<Values>): Effect.Effect<ReadonlyArray<Result>, Failure> {
+    return Effect.gen({ self: this }, function* () {
+      const { batched } = this
+      if (isReason(batched)) return yield* this.fail(batched)
+      const problem = this.batchProblem(items)
+      if (problem !== undefined) return yield* this.fail(problem)
+      const results: Array<Result> = []
+      for (let from = 0; from < items.length; from += this.maxSize) {
+        results.push(...(yield* this.batch(items.slice(from, from + this.maxSize), batched)))
+      }
+      return results
+    })
+  }
+
+  private batch(items: ReadonlyArray<Values>, batched: Batched): Effect.Effect<ReadonlyArray<Result>, Failure> {
+    return Effect.gen({ self: this }, function* () {
+      if (this.closed) return yield* this.fail(new Closed({}))
+      const size = bucketFor(items.length, this.maxSize)
+      const source = batched(size)
+      const tooLarge = limitProblem(source, this.device.limits)
+      if (tooLarge !== undefined) return yield* this.fail(new Crashed({ detail: tooLarge.message }))
+      const kernel = yield* this.needed(`batch ${size}`, source)
+      const staged = this.kinds.map((kind, i) => this.gather(items, kind, i, size))
+      const launch = this.launch(kernel, staged) as Effect.Effect<Result, Failure>
+      const all = yield* Effect.ensuring(
+        launch,
+        Effect.sync(() => this.giveBack(staged))
+      )
+      const length = sizeOf(this.source.output)
+      return items.map((_, i) => all.slice(i * length, (i + 1) * length))
+    })
+  }
+
+  /** One argument of all items, one after the other. What follows the last item is left as it is: nobody sees its results. */
+  private gather(items: ReadonlyArray<Values>, kind: Kind, index: number, size: number): unknown {
+    if (kind !== "number" && kind.shared) return items[0]![index]
+    const length = kind === "number" ? 1 : sizeOf(kind.dims)
+    const all = this.staging.get(size * length)?.pop() ?? new Float32Array(size * length)
+    for (const [i, item] of items.entries()) {
+      if (kind === "number") all[i] = item[index] as number
+      else all.set(item[index] as Float32Array, i * length)
+    }
+    return all
+  }
+
+  private giveBack(staged: Values): void {
+    for (const [i, kind] of this.kinds.entries()) {
+      if (this.closed || (kind !== "number" && kind.shared)) continue
+      const array = staged[i] as Result
+      const free = this.staging.get(array.length)
+      if (free === undefined) this.staging.set(array.length, [array])
+      else free.push(array)
+    }
+  }
+
+  // --- Checks ---
+
+  private problem(args: Values): InvalidArgument | undefined {
+    const { kinds } = this
+    if (args.length !== kinds.length) {
+      const [expected, actual] = [`one of ${kinds.length}`, `one of ${args.length}`]
+      return new InvalidArgument({ index: Math.min(args.length, kinds.length), expected, actual })
+    }
+    for (const [index, kind] of kinds.entries()) {
+      const expected = unfit(args[index], kind, this.device)
+      if (expected !== undefined) return new InvalidArgument({ index, expected, actual: describe(args[index]) })
+    }
+    return undefined
+  }
+
+  private batchProblem(items: ReadonlyArray<Values>): InvalidArgument | undefined {
+    for (const [item, args] of items.entries()) {
+      const problem = this.problem(args)
+      if (problem !== undefined) return new InvalidArgument({ ...dataOf(problem), item })
+      for (const [index, kind] of this.kinds.entries()) {
+        const isShared = kind !== "number" && kind.shared
+        if (isShared && args[index] !== items[0]![index]) {
+          const expected = "the same array as in item 0, because it is shared"
+          return new InvalidArgument({ index, item, expected, actual: "another one" })
+        }
+        if (!isShared && bufferOf(args[index]) !== undefined) {
+          const expected = "a Float32Array, because the items of a batch are gathered on the host"
+          return new InvalidArgument({ index, item, expected, actual: describe(args[index]) })
+        }
+      }
+    }
+    return undefined
+  }
+}
+
+const dataOf = ({ actual, expected, index }: InvalidArgument) => ({ actual, expected, index })
+
+const isNotBatchable = (reason: KernelCompileFailed["reason"]): reason is NotBatchable => reason._tag === "NotBatchable"
+
+/** What it should have been, if it is not. */
+const unfit = (value: unknown, kind: Kind, device: GpuDevice["Service"]): string | undefined => {
+  if (kind === "number") return typeof value === "number" ? undefined : "a number"
+  const buffer = bufferOf(value)
+  if (buffer !== undefined) {
+    if (buffer.device !== device) return "a GpuBuffer of the kernel's own device"
+    return format(buffer.dims) === format(kind.dims) ? undefined : `a GpuBuffer of ${format(kind.dims)}`
+  }
+  const size = sizeOf(kind.dims)
+  if (value instanceof Float32Array && value.length === size) return undefined
+  return `a Float32Array of ${size} numbers (${format(kind.dims)})`
+}
+
+const describe = (value: unknown): string => {
+  const buffer = bufferOf(value)
+  if (buffer !== undefined) return `a GpuBuffer of ${format(buffer.dims)}`
+  if (ArrayBuffer.isView(value)) {
+    const name = value.constructor.name
+    return "length" in value ? `a ${name} of ${String(value.length)}` : `a ${name}`
+  }
+  if (Array.isArray(value)) return "an Array"
+  return value === null || value === undefined ? String(value) : `a ${typeof value}`
+}
