@@ -82,6 +82,10 @@ export class Admission {
   readonly whileRestarting: number
   readonly discardOnRestart: boolean
   readonly redeliver: number
+  /** Whether the message at hand is handled alone, because a batch that it was in has crashed the actor. */
+  alone = false
+  /** Messages at the front that are to be handled alone. */
+  private apart = 0
   /** What crashed the actor last, while it may be handled again. */
   suspect: Suspect | undefined = undefined
   readonly waiters = new Set<Waiter>()
@@ -139,10 +143,22 @@ export class Admission {
     }
   }
 
+  /** A batch has crashed the actor: as long as it is not known who did it, nobody is handled with others. */
+  takeApart(messages: number): void {
+    this.apart = messages
+  }
+
   /** A message is about to be handled: one that comes after a suspect clears it. */
-  handling(suspect: Suspect, item: Item, payload: unknown): void {
+  handling(item: Item, payload: unknown): void {
+    this.alone = this.apart > 0
+    if (this.alone) this.apart--
+    const { suspect } = this
+    if (suspect === undefined) return
     if (suspect.state === "tried") this.suspect = undefined
-    else if (suspect.state === "queued" && suspect.is(item, payload)) suspect.state = "tried"
+    else if (suspect.state === "queued" && suspect.is(item, payload)) {
+      suspect.state = "tried"
+      this.alone = true
+    }
   }
 
   /** A message has crashed the actor, again or for the first time. */

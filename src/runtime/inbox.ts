@@ -201,7 +201,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
 
   /** A message leaves a mailbox with rules: senders that wait for room get it. */
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
-    if (admission.suspect !== undefined) admission.handling(admission.suspect, item, payload)
+    if (admission.redeliver > 0 && !(item instanceof Task)) admission.handling(item, payload)
     if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
     if (admission.waiters.size === 0) return
     for (const waiter of admission.waiters) {

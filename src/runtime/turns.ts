@@ -140,7 +140,7 @@ export abstract class Turns extends Inbox implements Receiver {
    * Nothing is taken along with a message that is tried again, nor once there are orders.
    */
   takeAlong(tag: number): Taken | undefined {
-    while (this.control === 0 && this.admission?.suspect === undefined && tagOf(this.peek()) === tag) {
+    while (this.control === 0 && this.admission?.alone !== true && tagOf(this.peek()) === tag) {
       const item = this.next()!
       const payload = this.payload()
       if (this.admission !== undefined) this.admitWaiters(this.admission, item, payload)
@@ -155,6 +155,8 @@ export abstract class Turns extends Inbox implements Receiver {
   giveBack(taken: ReadonlyArray<Taken>): boolean {
     const { admission } = this
     if (admission === undefined || admission.redeliver === 0) return false
+    // Alone it has shown itself to be the one.
+    admission.takeApart(taken.length === 0 ? 0 : taken.length + 1)
     for (const { item, payload } of taken.toReversed()) {
       if (item instanceof Request) {
         if (item.exit !== undefined) continue

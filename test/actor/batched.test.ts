@@ -264,9 +264,10 @@ describe("who hears what", () => {
 
   it.effect("with redelivery, only the message that crashes it is lost", () =>
     Effect.gen(function* () {
-      const { heard } = yield* supervised([1, 2, POISON, 4, 5], { maxSize: 8, mailbox: { redeliver: 1 } })
+      const { batches, heard } = yield* supervised([1, 2, POISON, 4, 5], { maxSize: 8, mailbox: { redeliver: 1 } })
       assert.deepStrictEqual(heard, [2, 4, "HandlerFailed", 8, 10])
-      assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
+      // Taken apart after the first crash, until the one that did it is found; it is tried again once.
+      assert.deepStrictEqual(batches, [[1, 2, POISON, 4, 5], [1], [2], [POISON], [POISON], [4, 5]])
     })
   )
 
