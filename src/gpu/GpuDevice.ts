@@ -218,6 +218,7 @@ export const child = <R = never>(
   return service(id, layer as Layer.Layer<GpuDevice, ChildError>, { provides: [GpuDevice], ...rest } as object) as never
 }
 
+/** What a device that is a child can end with. */
 type ChildError = GpuUnavailable | DeviceLost | GpuOutOfMemory
 
 /** Nobody calls a device that is a child: it watches itself, beside its empty mailbox. */

@@ -118,7 +118,8 @@ describe("a device as a child", () => {
           starts.model++
           const same = yield* Kernel.compile(Same)
           return Model.of({
-            Run: ({ vector }) => Effect.catchTag(same.run(vector), ["DeviceLost", "GpuOutOfMemory"], Effect.die)
+            Run: ({ vector }) =>
+              same.run(vector).pipe(Effect.catchTag(["DeviceLost", "GpuOutOfMemory"], (lost) => Effect.die(lost)))
           })
         })
       )
