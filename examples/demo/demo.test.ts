@@ -1,8 +1,14 @@
 /** The parts of the demo that its proof rests on. */
 import { assert, it } from "@effect/vitest"
-import { isTorn, loadDigits, PIXELS, scan } from "./digits.ts"
+import { Effect, Random } from "effect"
+import { Supervisor } from "effect-otp"
+import { GpuDevice } from "effect-otp/gpu"
+import { ClassifierLive, Classifiers } from "./classifier.ts"
+import { type Digit, isTorn, loadDigits, PIXELS, scan } from "./digits.ts"
 import { balance } from "./ledger.ts"
-import { classify, initial, learn } from "./network.ts"
+import { Model, ModelLive } from "./model.ts"
+import { initial, RANDOMS, STEP } from "./network.ts"
+import { Trainer, TrainerLive } from "./trainer.ts"
 import { bar, treeLines } from "./view.ts"
 
 it("the books hold when each digit was answered once or reported", () => {
@@ -47,17 +53,36 @@ it("10,000 real digits, 42 of them torn", () => {
   assert.strictEqual(scan(digits[332]!).length, PIXELS / 2)
 })
 
-it("the network learns what it is shown", () => {
-  let seed = 1
-  const parameters = initial(() => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647)
-  const digits = loadDigits().slice(0, 20)
-  for (let round = 0; round < 30; round++)
-    for (const { label, pixels } of digits) learn(parameters, pixels, label, 0.05)
-  assert.deepStrictEqual(
-    digits.map(({ pixels }) => classify(parameters, pixels)),
-    digits.map(({ label }) => label)
-  )
-})
+it.live("the network learns what it is shown", () =>
+  Effect.gen(function* () {
+    const digits = loadDigits().slice(0, STEP)
+    const random = yield* Effect.replicateEffect(Random.next, RANDOMS)
+    let next = 0
+    const tree = Supervisor.make("school", {
+      children: [
+        GpuDevice.child({ prefer: ["cpu"] }),
+        ModelLive(initial(() => random[next++]!)),
+        TrainerLive(digits),
+        Classifiers.child,
+        ClassifierLive
+      ]
+    })
+    const school = yield* Supervisor.start(tree)
+    const [classifier] = yield* Effect.gen(function* () {
+      const [trainer, model] = [yield* Trainer, yield* Model]
+      for (let lesson = 0; lesson < 60; lesson++) {
+        yield* model.tell.Learned(yield* trainer.ask.Learn({ share: 0, of: 1, rate: 1 }))
+      }
+      yield* Classifiers.broadcast("ready", (each) => each.ask.Refresh())
+      return yield* Classifiers.members("ready")
+    }).pipe(Effect.provide(school.services))
+    const read = ({ pixels }: Digit) => classifier!.ask.Classify({ pixels })
+    assert.deepStrictEqual(
+      yield* Effect.forEach(digits, read, { concurrency: "unbounded" }),
+      digits.map(({ label }) => label)
+    )
+  }).pipe(Effect.scoped, Random.withSeed("school"))
+)
 
 it("the view draws a tree and a bar", () => {
   const child = {

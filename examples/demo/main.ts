@@ -7,16 +7,17 @@
  */
 import { Context, Deferred, Effect, Fiber, Random, References } from "effect"
 import { ActorSystem, Supervisor } from "effect-otp"
-import { Tally } from "./actors.ts"
+import { GpuDevice } from "effect-otp/gpu"
 import { isTorn, loadDigits } from "./digits.ts"
 import { balance, type Entry } from "./ledger.ts"
-import { initial, PARAMETERS } from "./network.ts"
+import { initial, RANDOMS } from "./network.ts"
 import type { Progress } from "./reader.ts"
+import { Tally } from "./tally.ts"
 import { LEARNED, tree } from "./tree.ts"
 import { bar, treeLines } from "./view.ts"
 
 /** The least part of the held-out digits that must be read right. */
-const FLOOR = 0.9
+const FLOOR = 0.95
 
 const live = process.stdout.isTTY === true
 const say = (line: string) => Effect.sync(() => console.log(line))
@@ -47,7 +48,7 @@ const lines = (progress: Progress) => {
 
 const program = Effect.gen(function* () {
   const digits = loadDigits()
-  const random = yield* Effect.replicateEffect(Random.next, PARAMETERS)
+  const random = yield* Effect.replicateEffect(Random.next, RANDOMS)
   const progress: Progress = { phase: "learning", done: 0, total: 0, millis: 0 }
   const done = yield* Deferred.make<void>()
 
@@ -78,6 +79,8 @@ const program = Effect.gen(function* () {
 
   yield* say("")
   if (!live) for (const line of ["demo", ...treeLines(yield* top.children)]) yield* say(line)
+  const { backend, declined } = Context.get(top.services, GpuDevice.GpuDevice)
+  yield* say(`device         ${backend}${declined.map((other) => `; ${other.backend}: ${other.reason}`).join("")}`)
   yield* say(`accuracy       ${(accuracy * 100).toFixed(1)} % of ${heldOut.length} held-out digits`)
   yield* say(
     `speed          ${Math.round((digits.length / progress.millis) * 1_000).toLocaleString("en")} digits per second`

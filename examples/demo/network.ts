@@ -1,87 +1,90 @@
-/** A small neural network in plain TypeScript: one hidden layer, learned by stochastic gradient descent. */
+/** A small neural network as kernels: a page is made smaller, then one hidden layer, then a score for each digit. */
+import { Kernel } from "effect-otp/gpu"
 import { type Floats, PIXELS } from "./digits.ts"
 
-const HIDDEN = 48
+/** A page is 28 pixels wide and high, and half of that once it is small. */
+const SIDE = 28
+const SMALL = 14
+const INPUT = SMALL * SMALL
+const HIDDEN = 96
 const OUT = 10
-const W2 = PIXELS * HIDDEN + HIDDEN
-const B2 = W2 + HIDDEN * OUT
 
-/** All parameters in one array: weights and biases of the hidden layer, then of the output. */
-export const PARAMETERS = B2 + OUT
+/** Digits that are learned from in one step. */
+export const STEP = 40
+
+/** All that is learned: the weights and biases of the hidden layer, then of the output. */
+export interface Parameters {
+  readonly hidden: Floats
+  readonly hiddenBias: Floats
+  readonly output: Floats
+  readonly outputBias: Floats
+}
+
+/** The shape of each of them. */
+export const shapes = {
+  hidden: [INPUT, HIDDEN],
+  hiddenBias: [HIDDEN],
+  output: [HIDDEN, OUT],
+  outputBias: [OUT]
+} as const
+
+/** How many random numbers `initial` takes. */
+export const RANDOMS = INPUT * HIDDEN + HIDDEN * OUT
 
 /** Parameters to begin with, drawn from `random` (0 to 1). */
-export const initial = (random: () => number): Floats => {
-  const parameters = new Float32Array(PARAMETERS)
-  const fill = (from: number, to: number, scale: number) => {
-    for (let i = from; i < to; i++) parameters[i] = (random() * 2 - 1) * scale
+export const initial = (random: () => number): Parameters => {
+  const draw = (from: number, to: number) =>
+    Float32Array.from({ length: from * to }, () => (random() * 2 - 1) * Math.sqrt(6 / (from + to)))
+  return {
+    hidden: draw(INPUT, HIDDEN),
+    hiddenBias: new Float32Array(HIDDEN),
+    output: draw(HIDDEN, OUT),
+    outputBias: new Float32Array(OUT)
   }
-  fill(0, PIXELS * HIDDEN, Math.sqrt(6 / (PIXELS + HIDDEN)))
-  fill(W2, B2, Math.sqrt(6 / (HIDDEN + OUT)))
-  return parameters
 }
 
-const hidden = new Float32Array(HIDDEN)
-const output = new Float32Array(OUT)
-const back = new Float32Array(HIDDEN)
+/** The digit with the highest score. */
+export const best = (scores: Floats): number => scores.indexOf(Math.max(...scores))
 
-const forward = (parameters: Floats, pixels: Floats): void => {
-  hidden.set(parameters.subarray(PIXELS * HIDDEN, W2))
-  for (let p = 0; p < PIXELS; p++) {
-    const x = pixels[p]!
-    // Most of a page is white.
-    if (x === 0) continue
-    const row = p * HIDDEN
-    for (let h = 0; h < HIDDEN; h++) hidden[h]! += x * parameters[row + h]!
-  }
-  for (let h = 0; h < HIDDEN; h++) if (hidden[h]! < 0) hidden[h] = 0
-  let largest = -Infinity
-  for (let o = 0; o < OUT; o++) {
-    let z = parameters[B2 + o]!
-    for (let h = 0; h < HIDDEN; h++) z += hidden[h]! * parameters[W2 + h * OUT + o]!
-    output[o] = z
-    if (z > largest) largest = z
-  }
-  let sum = 0
-  for (let o = 0; o < OUT; o++) sum += output[o] = Math.exp(output[o]! - largest)
-  for (let o = 0; o < OUT; o++) output[o]! /= sum
-}
+// --- Reading one page ---
 
-/** What the digit shows. */
-export const classify = (parameters: Floats, pixels: Floats): number => {
-  forward(parameters, pixels)
-  let best = 0
-  for (let o = 1; o < OUT; o++) if (output[o]! > output[best]!) best = o
-  return best
-}
-
-/** One step down the gradient for one digit. */
-export const learn = (parameters: Floats, pixels: Floats, label: number, rate: number): void => {
-  forward(parameters, pixels)
-  back.fill(0)
-  for (let o = 0; o < OUT; o++) {
-    const error = rate * (output[o]! - (o === label ? 1 : 0))
-    parameters[B2 + o]! -= error
-    for (let h = 0; h < HIDDEN; h++) {
-      const at = W2 + h * OUT + o
-      back[h]! += error * parameters[at]!
-      parameters[at]! -= error * hidden[h]!
+/** Each four pixels become one, and the page may be moved a little. */
+export const Shrink = Kernel.make("Shrink", {
+  args: [Kernel.tensor(PIXELS), "number", "number"],
+  output: [INPUT],
+  constants: { side: SIDE, small: SMALL },
+  body: function (page, right, down) {
+    let sum = 0
+    for (let i = 0; i < 4; i++) {
+      const x = (this.thread.x % this.constants.small) * 2 + (i % 2) - right
+      const y = Math.floor(this.thread.x / this.constants.small) * 2 + Math.floor(i / 2) - down
+      if (x >= 0 && x < this.constants.side && y >= 0 && y < this.constants.side)
+        sum += page[y * this.constants.side + x]!
     }
+    return sum / 4
   }
-  for (let h = 0; h < HIDDEN; h++) {
-    if (hidden[h] === 0) back[h] = 0
-    else parameters[PIXELS * HIDDEN + h]! -= back[h]!
-  }
-  for (let p = 0; p < PIXELS; p++) {
-    const x = pixels[p]!
-    if (x === 0) continue
-    const row = p * HIDDEN
-    for (let h = 0; h < HIDDEN; h++) parameters[row + h]! -= x * back[h]!
-  }
-}
+})
 
-/** The mean of what several have learned. */
-export const average = (all: ReadonlyArray<Floats>): Floats => {
-  const mean = new Float32Array(PARAMETERS)
-  for (const parameters of all) for (let i = 0; i < PARAMETERS; i++) mean[i]! += parameters[i]! / all.length
-  return mean
-}
+/** The hidden layer: a weighted sum of the page, nothing below zero. */
+export const Hidden = Kernel.make("Hidden", {
+  args: [Kernel.tensor(INPUT), Kernel.shared(...shapes.hidden), Kernel.shared(HIDDEN)],
+  output: [HIDDEN],
+  constants: { input: INPUT },
+  body: function (page, weights, bias) {
+    let sum = bias[this.thread.x]!
+    for (let i = 0; i < this.constants.input; i++) sum += page[i]! * weights[i]![this.thread.x]!
+    return Math.max(sum, 0)
+  }
+})
+
+/** A score for each digit. */
+export const Scores = Kernel.make("Scores", {
+  args: [Kernel.tensor(HIDDEN), Kernel.shared(...shapes.output), Kernel.shared(OUT)],
+  output: [OUT],
+  constants: { hidden: HIDDEN },
+  body: function (hidden, weights, bias) {
+    let sum = bias[this.thread.x]!
+    for (let i = 0; i < this.constants.hidden; i++) sum += hidden[i]! * weights[i]![this.thread.x]!
+    return sum
+  }
+})

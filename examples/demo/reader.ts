@@ -1,8 +1,11 @@
 /** The reader: hands the digits out, first to learn from, then to classify. */
 import { Effect } from "effect"
-import { Classifiers, Model, Tally } from "./actors.ts"
+import { ActorRef } from "effect-otp"
+import { Classifiers } from "./classifier.ts"
 import { type Digit, scan } from "./digits.ts"
-import { average } from "./network.ts"
+import { Model } from "./model.ts"
+import { Tally } from "./tally.ts"
+import { Trainer } from "./trainer.ts"
 
 /** How far it has come. */
 export interface Progress {
@@ -13,26 +16,26 @@ export interface Progress {
   millis: number
 }
 
-const EPOCHS = 20
+/** How often each digit is learned from. */
+const EPOCHS = 12
+/** Lessons in an epoch. */
+const LESSONS = 8
 /** Digits that are out at a time. */
-const IN_FLIGHT = 32
+const IN_FLIGHT = 128
 
 const now = Effect.clockWith((clock) => clock.currentTimeMillis)
 
-/** Lets each classifier learn from its share, and puts together what they have learned, some times over. */
+/** Has the trainer learn, share by share, and keeps what it knows after each. */
 const teach = Effect.fnUntraced(function* (progress: Progress) {
   const model = yield* Model
-  const pupils = yield* Classifiers.members("ready")
-  Object.assign(progress, { phase: "learning", done: 0, total: EPOCHS * pupils.length })
+  const trainer = (yield* Trainer).pipe(ActorRef.withTimeout("1 minute"))
+  Object.assign(progress, { phase: "learning", done: 0, total: EPOCHS * LESSONS })
   for (let epoch = 0; epoch < EPOCHS; epoch++) {
-    const rate = 0.08 * 0.94 ** epoch
-    const learned = yield* Effect.forEach(
-      pupils,
-      (pupil, share) =>
-        Effect.tap(pupil.ask.Learn({ share, of: pupils.length, rate }), () => Effect.sync(() => progress.done++)),
-      { concurrency: "unbounded" }
-    )
-    yield* model.tell.Learned({ parameters: average(learned) })
+    const rate = 0.87 ** epoch
+    for (let share = 0; share < LESSONS; share++) {
+      yield* model.tell.Learned(yield* trainer.ask.Learn({ share, of: LESSONS, rate }))
+      progress.done++
+    }
   }
 })
 
@@ -46,7 +49,7 @@ const hand = Effect.fnUntraced(function* (digits: ReadonlyArray<Digit>, progress
     digits,
     (digit) => {
       const classifier = classifiers[digit.id % classifiers.length]!
-      return classifier.ask.Classify({ id: digit.id, pixels: scan(digit) }).pipe(
+      return classifier.ask.Classify({ pixels: scan(digit) }).pipe(
         Effect.matchEffect({
           onSuccess: (answer) => tally.tell.Answered({ id: digit.id, answer }),
           onFailure: (error) => tally.tell.Reported({ id: digit.id, reported: error.message })

@@ -154,6 +154,8 @@ export interface Cell<D extends Dims> {
   readonly dims: D
   /** The values it has now, in an array of your own. */
   readonly read: Effect.Effect<Float32Array<ArrayBuffer>, Failure>
+  /** Does something with what is there now; updates wait for it. */
+  readonly use: <A, E, R>(f: (current: GpuBuffer<D>) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
    * Puts the result of a kernel in its place, usually one that was given the current content, and frees what was there.
    * One at a time, in the order they were asked for; when it fails the content stays what it was.
@@ -221,7 +223,8 @@ export const state = <const D extends Dims>(
       })
       return lock.withPermit(replace) as never
     }
-    return { dims, read: Effect.suspend(() => current.buffer.read), update }
+    const use: Cell<D>["use"] = (f) => lock.withPermit(Effect.suspend(() => f(current.buffer)))
+    return { dims, read: use((buffer) => buffer.read), use, update }
   })
 
 const sameShape = <D extends Dims>(buffer: GpuBuffer<D>, dims: D): Effect.Effect<GpuBuffer<D>, KernelRunFailed> => {

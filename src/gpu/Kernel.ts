@@ -220,7 +220,7 @@ export interface Kernel<Args extends ReadonlyArray<Kind>, D extends Dims> {
    */
   readonly runBatch: (
     items: Arr.NonEmptyReadonlyArray<Arguments<Args>>
-  ) => Effect.Effect<ReadonlyArray<Float32Array<ArrayBuffer>>, Failure>
+  ) => Effect.Effect<Arr.NonEmptyReadonlyArray<Float32Array<ArrayBuffer>>, Failure>
   /** One call whose result stays on the device, freed with the Scope. On webgpu it ends when the device has the call. */
   readonly resident: (...args: Arguments<Args>) => Effect.Effect<GpuBuffer<D>, Failure, Scope.Scope>
 }

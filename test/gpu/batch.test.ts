@@ -74,7 +74,7 @@ describe.each(backends)("on %s", (backend) => {
           batches.map((items) => kernel.runBatch(items)),
           { concurrency: "unbounded" }
         )
-        assert.deepStrictEqual(
+        assert.deepStrictEqual<unknown>(
           results,
           batches.map((items, b) => items.map((_, i) => f32(b, i)))
         )
