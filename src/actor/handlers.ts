@@ -33,7 +33,6 @@ class Beside implements Performable {
       : isGenerator(result)
         ? Effect.gen(() => result)
         : Effect.succeed(result)
-    const settled = Effect.onExit(effect, (exit) => Effect.sync(() => settle(exit)))
     const settle = (exit: Exit.Exit<unknown, unknown>): void => {
       if (actor.incarnation !== incarnation) return
       if (Exit.isSuccess(exit)) {
@@ -46,7 +45,8 @@ class Beside implements Performable {
       if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
       actor.failBeside(incarnation, cause, item, payload)
     }
-    incarnation.runBeside(settled, item, payload)
+    // The fiber's own end: what is no effect ends it without running what was to follow.
+    incarnation.runBeside(effect, item, payload).addObserver(settle)
     return true
   }
 }

@@ -4,10 +4,9 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { Behavior } from "../actor/Behavior.ts"
 import type { Status } from "../actor/ActorRef.ts"
@@ -16,8 +15,9 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { Child } from "./child.ts"
 import { type ChildSpec, resolved, type Settings, settingsOf, toSpec } from "./ChildSpec.ts"
-import { ChildConflict, ChildNotFound, InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
+import { ChildConflict, ChildNotFound, invalid, type InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
 import { type Budget, budgetOf } from "./Intensity.ts"
+import { parseMillis } from "./limits.ts"
 import type { SupervisorNode } from "./node.ts"
 import { changeProblem } from "./reconfiguring.ts"
 import { request } from "./request.ts"
@@ -187,13 +187,9 @@ export class RefImpl implements SupervisorRef<unknown> {
   readonly kill = Effect.suspend(() => this.stopBy("kill"))
 
   stopWithin(limit: Duration.Input): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning | InvalidSpec> {
-    const millis =
-      typeof limit === "number"
-        ? limit
-        : Option.match(Duration.fromInput(limit), { onNone: () => NaN, onSome: Duration.toMillis })
-    if (millis >= 0) return this.stopBy(millis)
-    const problem = "must be a duration of 0 or more"
-    return Effect.fail(new InvalidSpec({ path: this.path, field: "limit", value: limit, problem }))
+    const millis = parseMillis(limit)
+    if (millis !== undefined) return this.stopBy(millis)
+    return Effect.fail(invalid(this.path, "limit", limit, "must be a duration of 0 or more"))
   }
 
   private stopBy(limit: number | "kill"): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning> {
@@ -234,4 +230,4 @@ export class RefImpl implements SupervisorRef<unknown> {
 
 /** Children of a dynamic supervisor are started by its own service, which counts them. */
 const notById = (path: string, spec: { readonly id: string }): InvalidSpec =>
-  new InvalidSpec({ path, field: "child", value: spec.id, problem: "must be started by the supervisor's own class" })
+  invalid(path, "child", spec.id, "must be started by the supervisor's own class")

@@ -19,7 +19,14 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Child } from "./child.ts"
 import { limitFlaw, ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
 import type { ChildOptions, DynamicOptions } from "./dynamicOptions.ts"
-import { ChildNotFound, InvalidSpec, MaxChildrenReached, StartFailed, type SupervisorNotRunning } from "./errors.ts"
+import {
+  ChildNotFound,
+  invalid,
+  type InvalidSpec,
+  MaxChildrenReached,
+  StartFailed,
+  type SupervisorNotRunning
+} from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
 import { request } from "./request.ts"
 import { type ChildStatus, statusesOf } from "./status.ts"
@@ -133,7 +140,7 @@ export class DynamicChildren {
         const spec = specOf(node.spec.id, template, options)
         const problem = isBehavior(template)
           ? (problemOf(spec, "") ?? problemOf(templateOf(template, options, "template", undefined), node.path))
-          : invalidTemplate(node.path, template)
+          : invalid(node.path, "template", template, "must be one behavior")
         if (problem !== undefined) return Effect.fail(problem)
         return Effect.sync(() => this.configure(template, options, spec, this.node.tree.with(servicesOf(context))))
       })
@@ -218,9 +225,6 @@ type StartError = StartFailed<unknown> | MaxChildrenReached | SupervisorNotRunni
 const refOf = (child: Child): ActorRef<unknown> => child.slot.ref as ActorRef<unknown>
 
 const servicesOf = (context: Context.Context<never>): Context.Context<never> => Context.omit(Tracer.ParentSpan)(context)
-
-const invalidTemplate = (path: string, value: unknown): InvalidSpec =>
-  new InvalidSpec({ path, field: "template", value, problem: "must be one behavior" }, { disableChecks: true })
 
 const startFailed = (node: SupervisorNode, spec: SpecImpl, problem: InvalidSpec): StartFailed<unknown> =>
   new StartFailed<unknown>({ path: node.path, child: spec.id, cause: Cause.fail(problem) })

@@ -29,6 +29,10 @@ export class InvalidSpec extends Schema.TaggedError<InvalidSpec>()("InvalidSpec"
   }
 }
 
+/** @internal */
+export const invalid = (path: string, field: string, value: unknown, problem: string): InvalidSpec =>
+  new InvalidSpec({ path, field, value, problem }, { disableChecks: true })
+
 /**
  * A child's init did not end within its `startTimeout` (`after`, milliseconds). It has been stopped again.
  *

@@ -9,7 +9,7 @@ import type { AutoShutdown } from "./AutoShutdown.ts"
 import { isBackoff } from "./Backoff.ts"
 import { asNode, type SpecImpl } from "./ChildSpec.ts"
 import { isDirective } from "./Directive.ts"
-import { InvalidSpec } from "./errors.ts"
+import { invalid, type InvalidSpec } from "./errors.ts"
 import { startOrder } from "./graph.ts"
 
 const RESTARTS = ["permanent", "transient", "temporary"]
@@ -139,6 +139,3 @@ const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefine
   if (!("circle" in ordered)) return undefined
   return invalid(path, "needs", [...ordered.circle, ordered.circle[0]], "must not go round in a circle")
 }
-
-const invalid = (path: string, field: string, value: unknown, problem: string): InvalidSpec =>
-  new InvalidSpec({ path, field, value, problem }, { disableChecks: true })
