@@ -106,22 +106,24 @@ export const deadLetters: Effect.Effect<ReadonlyArray<DeadLetter>> = withSystem(
 
 /**
  * A dead letter that cannot be delivered now either: `reason` says why, and `gone` that nobody is there to take it. The letter
- * is kept.
+ * is kept. `replayed`: it has been delivered before, by an earlier `replay`.
  *
  * @category errors
  * @since 0.1.0
  */
 export class NotReplayable extends Data.TaggedError("NotReplayable")<{
   readonly letter: DeadLetter
-  readonly reason: DeadLetterReason | "gone"
+  readonly reason: DeadLetterReason | "gone" | "replayed"
 }> {
   override get message(): string {
-    const why = this.reason === "gone" ? "there is no such actor any more" : whyNot(this.reason)
+    const why = whyNot(this.reason)
     return `${this.letter.tag} to ${this.letter.recipient} cannot be delivered: ${why}`
   }
 }
 
-const whyNot = (reason: DeadLetterReason): string => {
+const whyNot = (reason: DeadLetterReason | "gone" | "replayed"): string => {
+  if (reason === "gone") return "there is no such actor any more"
+  if (reason === "replayed") return "it has been replayed already"
   switch (reason._tag) {
     case "NotRunning":
       return `the actor is not running: it ${ExitReason.format(reason.exit)}`
@@ -138,7 +140,7 @@ const whyNot = (reason: DeadLetterReason): string => {
 
 /**
  * Sends a dead letter once more, to the place it was meant for: after a restart, by hand too, it is the actor that runs there
- * now. A letter that is delivered leaves the list; its handler's answer goes to nobody.
+ * now. A letter that is delivered leaves the list, and is not delivered twice; its handler's answer goes to nobody.
  *
  * **Example** (What came too early)
  *

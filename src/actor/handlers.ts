@@ -41,9 +41,10 @@ class Beside implements Performable {
         if (typeof item !== "number") item.fail(exit as Exit.Exit<never, unknown>)
       } else crash(exit.cause)
     }
+    const { suspect } = actor
     const crash = (cause: Cause.Cause<unknown>): void => {
-      if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
-      actor.failBeside(incarnation, cause, item, payload)
+      if (actor.failBeside(incarnation, cause, item, payload, suspect) || typeof item === "number") return
+      item.undelivered({ _tag: "HandlerFailed", cause })
     }
     // The fiber's own end: what is no effect ends it without running what was to follow.
     incarnation.runBeside(effect, item, payload).addObserver(settle)

@@ -60,7 +60,10 @@ export class StartFailed<E> extends Data.TaggedError("StartFailed")<{
   readonly cause: Cause.Cause<E | StartTimeout | InvalidSpec>
 }> {
   override get message(): string {
-    return `${this.path}: child ${this.child} failed to start: ${causeLine(this.cause)}`
+    const why = Cause.hasInterruptsOnly(this.cause)
+      ? "it ended, or was interrupted, before it was up"
+      : causeLine(this.cause)
+    return `${this.path}: child ${this.child} failed to start: ${why}`
   }
 }
 

@@ -387,7 +387,11 @@ export class SupervisorNode implements Supervising {
   }
 
   private attempted(child: Child, exit: Started): Turn {
-    if (Exit.isSuccess(exit)) return this.restarted(child)
+    if (Exit.isSuccess(exit)) {
+      // Left out: one that comes and goes is not kept (R7).
+      if (!exit.value && this.target.dynamic) this.forget(child, ExitReason.Normal)
+      return this.restarted(child)
+    }
     const reason = ExitReason.Failed(exit.cause)
     child.failed(reason)
     const directive = this.directive(child, exit.cause)
