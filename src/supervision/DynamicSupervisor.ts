@@ -52,7 +52,7 @@ export type AtError = StartFailed<unknown> | MaxChildrenReached | SupervisorNotR
  * @since 0.1.0
  */
 export interface OpenShape<Req = never> {
-  /** Starts a child of any behavior. Fails, and keeps nothing, when its init does. */
+  /** Starts a child of any behavior. Fails, and keeps nothing, when its init does; as little when it is interrupted. */
   readonly startChild: <A, E, R>(
     behavior: Behavior<A, void, E, R>,
     options?: ChildOptions<E>
@@ -75,7 +75,7 @@ export interface OpenShape<Req = never> {
  * @since 0.1.0
  */
 export interface Shape<A, Args = string, Req = never> extends OpenShape<Req> {
-  /** Starts one more child with these arguments. */
+  /** Starts one more child with these arguments. Interrupting it stops a half-started child. */
   readonly start: (args: Args) => Effect.Effect<ActorRef<A>, AtError, Req>
   /** The running child of this key, started first if there is none. Its key is its argument. */
   readonly at: (key: Args & string) => Effect.Effect<ActorRef<A>, AtError, Req>

@@ -28,7 +28,8 @@ import {
   type SupervisorNotRunning
 } from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
-import { request } from "./request.ts"
+import { request, requestStart } from "./request.ts"
+import type { Started } from "./starting.ts"
 import { type ChildStatus, statusesOf } from "./status.ts"
 import type { Tree } from "./tree.ts"
 import { problemOf } from "./validate.ts"
@@ -77,13 +78,14 @@ export class DynamicChildren {
   }
 
   readonly start = (args: unknown): Effect.Effect<ActorRef<unknown>, StartError> =>
-    request(this.node, () => this.startTemplate(undefined, args))
+    requestStart(this.node, (start) => this.startTemplate(undefined, args, start))
 
   readonly at = (key: string): Effect.Effect<ActorRef<unknown>, StartError> =>
     Effect.suspend(() => {
       const existing = this.node.children.get(key)
       if (existing === undefined || existing.state === "stopped")
-        return request(this.node, () => this.startTemplate(key, key))
+        // One that has a key is found again by it: it goes on when its asker leaves.
+        return request(this.node, () => this.startTemplate(key, key, this.begin))
       // One on its way out makes room first.
       if (existing.state === "stopping") return Effect.andThen(awaitDown(existing.slot), this.at(key))
       return Effect.succeed(refOf(existing))
@@ -94,9 +96,9 @@ export class DynamicChildren {
     options: ChildOptions<never> = {}
   ): Effect.Effect<ActorRef<unknown>, StartError> =>
     Effect.contextWith((context: Context.Context<never>) =>
-      request(this.node, () => {
+      requestStart(this.node, (start) => {
         const spec = ofBehavior(behavior, { ...options, id: this.freshId(behavior) }, false)
-        return this.startSpec(spec, this.node.tree.with(servicesOf(context)), undefined)
+        return this.startSpec(spec, this.node.tree.with(servicesOf(context)), undefined, start)
       })
     )
 
@@ -162,20 +164,27 @@ export class DynamicChildren {
     }
   }
 
-  private startTemplate(key: string | undefined, args: unknown): Effect.Effect<ActorRef<unknown>, StartError> {
+  private readonly begin: Begin = (child) => this.node.start(child)
+
+  private startTemplate(
+    key: string | undefined,
+    args: unknown,
+    start: Begin
+  ): Effect.Effect<ActorRef<unknown>, StartError> {
     const { node, template } = this
     const existing = key === undefined ? undefined : node.children.get(key)
     if (existing !== undefined && existing.state !== "stopped") return Effect.succeed(refOf(existing))
     // Ended, and about to be forgotten.
     if (existing !== undefined) node.forget(existing, existing.slot.lastEnd ?? ExitReason.Shutdown())
     const spec = templateOf(template!, this.options, key ?? this.freshId(template!), args)
-    return this.startSpec(spec, this.tree, { args })
+    return this.startSpec(spec, this.tree, { args }, start)
   }
 
   private startSpec(
     spec: SpecImpl,
     tree: Tree,
-    template: { readonly args: unknown } | undefined
+    template: { readonly args: unknown } | undefined,
+    start: Begin
   ): Effect.Effect<ActorRef<unknown>, StartError> {
     const { node } = this
     const maxChildren = this.options.maxChildren ?? Infinity
@@ -186,7 +195,7 @@ export class DynamicChildren {
     if (problem !== undefined) return Effect.fail(startFailed(node, spec, problem))
     const child = node.adopt(spec, tree)
     if (template !== undefined) this.argsOf.set(child, template.args)
-    return Effect.flatMap(node.start(child), (exit) => {
+    return Effect.flatMap(start(child), (exit) => {
       const ref = refOf(child)
       if (Exit.isSuccess(exit)) {
         // Left out: there is nothing to keep (R37).
@@ -219,6 +228,8 @@ export class DynamicChildren {
     return id
   }
 }
+
+type Begin = (child: Child) => Effect.Effect<Started>
 
 type StartError = StartFailed<unknown> | MaxChildrenReached | SupervisorNotRunning
 
