@@ -9,7 +9,9 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
@@ -116,6 +118,7 @@ export class NotReplayable extends Data.TaggedError("NotReplayable")<{
   readonly reason: DeadLetterReason | "gone" | "replayed"
 }> {
   override get message(): string {
+    if (!Predicate.isObject(this.letter)) return `${format(this.letter)} is no dead letter`
     const why = whyNot(this.reason)
     return `${this.letter.tag} to ${this.letter.recipient} cannot be delivered: ${why}`
   }

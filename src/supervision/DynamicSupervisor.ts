@@ -28,7 +28,7 @@ import type * as Option from "effect/Option"
 import type { ActorRef, Endable } from "../actor/ActorRef.ts"
 import type { Behavior } from "../actor/Behavior.ts"
 import type { ChildSpec } from "./ChildSpec.ts"
-import { DynamicChildren, specOf } from "./dynamicChildren.ts"
+import { DynamicChildren, specOf, templateFlaw } from "./dynamicChildren.ts"
 import type { ChildOptions, DynamicOptions, OpenOptions } from "./dynamicOptions.ts"
 import { type ChildNotFound, type InvalidSpec, MaxChildrenReached, type StartFailed } from "./errors.ts"
 import type { SupervisorNotRunning } from "./errors.ts"
@@ -136,9 +136,9 @@ export const Service = <Self, Args = string>(): {
     const base = Context.Service<Self, Shape<unknown, Args>>()(id) as unknown as Context.Key<Self, DynamicChildren>
     const child =
       actor === undefined
-        ? (options: OpenOptions = {}) => specOf(id, undefined, options)
-        : (behavior: unknown, options: OpenOptions = {}) =>
-            specOf(id, behavior as Behavior<unknown, unknown, unknown, unknown>, options)
+        ? (options?: OpenOptions) => specOf(id, undefined, options ?? {})
+        : (behavior: unknown, options?: OpenOptions) =>
+            specOf(id, behavior as Behavior<unknown, unknown, unknown, unknown>, options ?? {}, templateFlaw(behavior))
     return Object.assign(base, accessors(base), { child })
   }) as never
 

@@ -34,7 +34,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
-import { type ChildSpec, limitFlaw, ofEffect, ofSupervisor } from "./ChildSpec.ts"
+import { type ChildSpec, limitFlaw, ofEffect, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
 import { invalid, StartFailed, type SupervisorNotRunning } from "./errors.ts"
 import type { Intensity } from "./Intensity.ts"
 import type { SupervisorNode } from "./node.ts"
@@ -165,19 +165,21 @@ export const Service =
         Stream.unwrap(Effect.map(base, (tasks) => tasks.stream(items, map, options))),
       children: Effect.flatMap(base, (tasks) => tasks.children),
       count: Effect.flatMap(base, (tasks) => tasks.count),
-      child: (options: TaskOptions = {}) =>
-        ofSupervisor(
-          id,
-          { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
-          {
-            dynamic: true,
-            flaw: limitFlaw("maxTasks", options.maxTasks),
-            template: ofEffect("task", Effect.void, { shutdown: options.shutdown ?? 5_000 }),
-            provides: { key: id, make: (node: SupervisorNode) => new Tasks(node, options) }
-          }
-        )
+      child: (options?: TaskOptions) => specOf(id, options ?? {})
     }) as unknown as Class<Self>
   }
+
+const specOf = (id: string, options: TaskOptions): SpecImpl =>
+  ofSupervisor(
+    id,
+    { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
+    {
+      dynamic: true,
+      flaw: limitFlaw("maxTasks", options.maxTasks),
+      template: ofEffect("task", Effect.void, { shutdown: options.shutdown ?? 5_000 }),
+      provides: { key: id, make: (node: SupervisorNode) => new Tasks(node, options) }
+    }
+  )
 
 /**
  * Who started what is running, nearest first: paths of actors and tasks, and of plain fibers their number. Empty outside of

@@ -10,14 +10,16 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { type ActorRef, type Endable, slotOf } from "../actor/ActorRef.ts"
 import { type Behavior, isBehavior, withArgs } from "../actor/Behavior.ts"
 import { awaitDown } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Child } from "./child.ts"
-import { limitFlaw, ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
+import { type Flaw, limitFlaw, ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
 import type { ChildOptions, DynamicOptions } from "./dynamicOptions.ts"
 import {
   ChildNotFound,
@@ -38,13 +40,13 @@ type Template = Behavior<unknown, unknown, unknown, unknown>
 type Options = DynamicOptions<never>
 
 /** The spec of a dynamic supervisor. Without a template each child brings its own behavior. @internal */
-export const specOf = (id: string, template: Template | undefined, options: Options): SpecImpl =>
+export const specOf = (id: string, template: Template | undefined, options: Options, flaw?: Flaw): SpecImpl =>
   ofSupervisor(
     id,
     { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
     {
       dynamic: true,
-      flaw: limitFlaw("maxChildren", options.maxChildren),
+      flaw: flaw ?? limitFlaw("maxChildren", options.maxChildren),
       template: isBehavior(template) ? templateOf(template, options, "*", undefined) : undefined,
       provides: {
         key: id,
@@ -53,6 +55,10 @@ export const specOf = (id: string, template: Template | undefined, options: Opti
       }
     }
   )
+
+/** What is wrong with what is to be the template. @internal */
+export const templateFlaw = (template: unknown): Flaw | undefined =>
+  isBehavior(template) ? undefined : { field: "template", value: template, problem: "must be one behavior" }
 
 /** The spec of one child that is started with these arguments. */
 const templateOf = (template: Template, options: Options, id: string, args: unknown): SpecImpl => {
@@ -93,11 +99,12 @@ export class DynamicChildren {
 
   readonly startChild = (
     behavior: Behavior<unknown, void, unknown, unknown>,
-    options: ChildOptions<never> = {}
+    options?: ChildOptions<never>
   ): Effect.Effect<ActorRef<unknown>, StartError> =>
     Effect.contextWith((context: Context.Context<never>) =>
       requestStart(this.node, (start) => {
-        const spec = ofBehavior(behavior, { ...options, id: this.freshId(behavior) }, false)
+        const id = isBehavior(behavior) ? this.freshId(behavior) : undefined
+        const spec = ofBehavior(behavior, { ...options, id: id as string }, false)
         return this.startSpec(spec, this.node.tree.with(servicesOf(context)), undefined, start)
       })
     )
@@ -119,9 +126,11 @@ export class DynamicChildren {
     Effect.flatten(
       request(this.node, () =>
         Effect.suspend((): Effect.Effect<Effect.Effect<void>, ChildNotFound> => {
-          const child = this.node.childOf(slotOf(ref))
+          const slot = Predicate.hasProperty(ref, "~slot") ? slotOf(ref) : undefined
+          const child = slot === undefined ? undefined : this.node.childOf(slot)
           if (child !== undefined) return Effect.succeed(this.ending(child))
-          return Effect.fail(new ChildNotFound({ path: this.node.path, id: ref.path, dynamic: false }))
+          const id = slot === undefined ? format(ref) : slot.path
+          return Effect.fail(new ChildNotFound({ path: this.node.path, id, dynamic: false }))
         })
       )
     )
@@ -134,11 +143,12 @@ export class DynamicChildren {
 
   readonly reconfigure = (
     template: Template,
-    options: Options = {}
+    given?: Options
   ): Effect.Effect<void, InvalidSpec | SupervisorNotRunning> =>
     Effect.contextWith((context: Context.Context<never>) =>
       request(this.node, () => {
         const { node } = this
+        const options = given ?? {}
         const spec = specOf(node.spec.id, template, options)
         const problem = isBehavior(template)
           ? (problemOf(spec, "") ?? problemOf(templateOf(template, options, "template", undefined), node.path))
@@ -238,4 +248,4 @@ const refOf = (child: Child): ActorRef<unknown> => child.slot.ref as ActorRef<un
 const servicesOf = (context: Context.Context<never>): Context.Context<never> => Context.omit(Tracer.ParentSpan)(context)
 
 const startFailed = (node: SupervisorNode, spec: SpecImpl, problem: InvalidSpec): StartFailed<unknown> =>
-  new StartFailed<unknown>({ path: node.path, child: spec.id, cause: Cause.fail(problem) })
+  new StartFailed<unknown>({ path: node.path, child: String(spec.id), cause: Cause.fail(problem) })

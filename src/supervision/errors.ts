@@ -49,7 +49,8 @@ export class StartTimeout extends Schema.TaggedError<StartTimeout>()("StartTimeo
 }
 
 /**
- * A child could not be started; everything started before it has been stopped again.
+ * A child could not be started; everything started before it has been stopped again. `path` is its supervisor's; it is empty
+ * where a whole tree was refused before anything of it was started, `child` then being the path of what is wrong.
  *
  * @category errors
  * @since 0.1.0
@@ -63,7 +64,8 @@ export class StartFailed<E> extends Data.TaggedError("StartFailed")<{
     const why = Cause.hasInterruptsOnly(this.cause)
       ? "it ended, or was interrupted, before it was up"
       : causeLine(this.cause)
-    return `${this.path}: child ${this.child} failed to start: ${why}`
+    // A tree that is refused as a whole has no supervisor yet.
+    return `${this.path === "" ? "" : `${this.path}: child `}${this.child} failed to start: ${why}`
   }
 }
 
