@@ -479,8 +479,9 @@ export const pipeToSelf = <A, E, R, E2 = never, R2 = never>(
     const deliver = (exit: Exit.Exit<A, E>) => {
       if (slot.incarnation === incarnation) slot.post(() => (slot.incarnation === incarnation ? map(exit) : undefined))
     }
-    const beside = Effect.onExit(Effect.provideContext(effect, context), (exit) => Effect.sync(() => deliver(exit)))
-    incarnation.runBeside(Effect.exit(beside) as Effect.Effect<unknown>, turn.item, turn.payload)
+    incarnation
+      .runBeside(Effect.provideContext(effect, context), turn.item, turn.payload)
+      .addObserver((exit) => deliver(exit as Exit.Exit<A, E>))
     return Effect.void
   })
 

@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { format } from "effect/Formatter"
 import { dual } from "effect/Function"
 import type * as Context from "effect/Context"
 import * as Inspectable from "effect/Inspectable"
@@ -156,6 +157,23 @@ export class UnknownMessage extends Schema.TaggedError<UnknownMessage>()("Unknow
 }) {
   override get message(): string {
     return `${this.actor} knows no message ${String(this.tag)}; it knows ${this.known.join(", ")}`
+  }
+}
+
+/**
+ * A message from untyped code whose payload is not what its schema says; `issue` tells where.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
+  actor: Schema.String,
+  tag: Schema.String,
+  payload: Schema.Unknown,
+  issue: Schema.String
+}) {
+  override get message(): string {
+    return `${this.actor} cannot take ${this.tag} with ${format(this.payload)}: ${this.issue}`
   }
 }
 
@@ -401,15 +419,18 @@ export const withBuffer: {
 export const tellUnknown = <A>(
   ref: ActorRef<A>,
   message: { readonly _tag: unknown; readonly payload?: unknown }
-): Effect.Effect<void, UnknownMessage | Schema.SchemaError> =>
-  Effect.suspend((): Effect.Effect<void, UnknownMessage | Schema.SchemaError> => {
+): Effect.Effect<void, UnknownMessage | InvalidPayload> =>
+  Effect.suspend((): Effect.Effect<void, UnknownMessage | InvalidPayload> => {
     const impl = ref as unknown as RefImpl
     const tag = impl["~compiled"].tags.indexOf(message?._tag as string)
     if (tag < 0) {
       return Effect.fail(new UnknownMessage({ actor: ref.path, tag: message?._tag, known: impl["~compiled"].tags }))
     }
-    const schema = payloadSchema(impl["~compiled"].protocol[message._tag as string]!) as Schema.Codec<unknown, unknown>
-    return Effect.flatMap(Schema.decodeUnknownEffect(schema)(message.payload), (payload) =>
-      Sending.tell(impl["~slot"], tag, payload, impl["~options"])
+    const name = impl["~compiled"].tags[tag]!
+    const schema = payloadSchema(impl["~compiled"].protocol[name]!) as Schema.Codec<unknown, unknown>
+    const decoded = Effect.mapError(
+      Schema.decodeUnknownEffect(schema)(message.payload),
+      ({ message: issue }) => new InvalidPayload({ actor: ref.path, tag: name, payload: message.payload, issue })
     )
+    return Effect.flatMap(decoded, (payload) => Sending.tell(impl["~slot"], tag, payload, impl["~options"]))
   })

@@ -9,7 +9,9 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
@@ -106,22 +108,25 @@ export const deadLetters: Effect.Effect<ReadonlyArray<DeadLetter>> = withSystem(
 
 /**
  * A dead letter that cannot be delivered now either: `reason` says why, and `gone` that nobody is there to take it. The letter
- * is kept.
+ * is kept. `replayed`: it has been delivered before, by an earlier `replay`.
  *
  * @category errors
  * @since 0.1.0
  */
 export class NotReplayable extends Data.TaggedError("NotReplayable")<{
   readonly letter: DeadLetter
-  readonly reason: DeadLetterReason | "gone"
+  readonly reason: DeadLetterReason | "gone" | "replayed"
 }> {
   override get message(): string {
-    const why = this.reason === "gone" ? "there is no such actor any more" : whyNot(this.reason)
+    if (!Predicate.isObject(this.letter)) return `${format(this.letter)} is no dead letter`
+    const why = whyNot(this.reason)
     return `${this.letter.tag} to ${this.letter.recipient} cannot be delivered: ${why}`
   }
 }
 
-const whyNot = (reason: DeadLetterReason): string => {
+const whyNot = (reason: DeadLetterReason | "gone" | "replayed"): string => {
+  if (reason === "gone") return "there is no such actor any more"
+  if (reason === "replayed") return "it has been replayed already"
   switch (reason._tag) {
     case "NotRunning":
       return `the actor is not running: it ${ExitReason.format(reason.exit)}`
@@ -138,7 +143,7 @@ const whyNot = (reason: DeadLetterReason): string => {
 
 /**
  * Sends a dead letter once more, to the place it was meant for: after a restart, by hand too, it is the actor that runs there
- * now. A letter that is delivered leaves the list; its handler's answer goes to nobody.
+ * now. A letter that is delivered leaves the list, and is not delivered twice; its handler's answer goes to nobody.
  *
  * **Example** (What came too early)
  *

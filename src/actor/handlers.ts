@@ -34,7 +34,6 @@ class Beside implements Performable {
       : isGenerator(result)
         ? Effect.gen(() => result)
         : Effect.succeed(result)
-    const settled = Effect.onExit(effect, (exit) => Effect.sync(() => settle(exit)))
     const settle = (exit: Exit.Exit<unknown, unknown>): void => {
       if (actor.incarnation !== incarnation) return
       if (Exit.isSuccess(exit)) {
@@ -43,11 +42,13 @@ class Beside implements Performable {
         if (typeof item !== "number") item.fail(exit as Exit.Exit<never, unknown>)
       } else crash(exit.cause)
     }
+    const { suspect } = actor
     const crash = (cause: Cause.Cause<unknown>): void => {
-      if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
-      actor.failBeside(incarnation, cause, item, payload)
+      if (actor.failBeside(incarnation, cause, item, payload, suspect) || typeof item === "number") return
+      item.undelivered({ _tag: "HandlerFailed", cause })
     }
-    incarnation.runBeside(settled, item, payload)
+    // The fiber's own end: what is no effect ends it without running what was to follow.
+    incarnation.runBeside(effect, item, payload).addObserver(settle)
     return true
   }
 }

@@ -2,7 +2,6 @@
  * A reply of many values: a bounded queue between the handler's stream, which runs beside the actor's messages, and the
  * consumer. Either side may end it; the producer waits when the consumer is slow.
  */
-import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -35,25 +34,22 @@ class StreamRequest extends Envelope {
     const unlisten = incarnation.onEnd((exit, restarts) =>
       this.finish(restarts ? { _tag: "Restarting" } : { _tag: "NotRunning", exit })
     )
-    const pumping = Effect.onExit(
-      Stream.runForEach(stream, (value) => Queue.offer(queue, value)),
-      (exit) =>
-        Effect.sync(() => {
-          unlisten()
-          if (this.over) return
-          if (Exit.isSuccess(exit)) {
-            this.over = true
-            Queue.endUnsafe(queue as never)
-          } else if (slot.isDeclared(exit.cause, this)) {
-            this.over = true
-            Queue.failCauseUnsafe(queue, exit.cause)
-          } else {
-            this.finish({ _tag: "HandlerFailed", cause: exit.cause as Cause.Cause<unknown> })
-            slot.failBeside(incarnation, exit.cause, this, undefined)
-          }
-        })
-    )
+    const pumping = Stream.runForEach(stream, (value) => Queue.offer(queue, value))
     this.pump = incarnation.runBeside(pumping, this, undefined)
+    this.pump.addObserver((exit) => {
+      unlisten()
+      if (this.over) return
+      if (Exit.isSuccess(exit)) {
+        this.over = true
+        Queue.endUnsafe(queue as never)
+      } else if (slot.isDeclared(exit.cause, this)) {
+        this.over = true
+        Queue.failCauseUnsafe(queue, exit.cause as never)
+      } else {
+        this.finish({ _tag: "HandlerFailed", cause: exit.cause })
+        slot.failBeside(incarnation, exit.cause, this, undefined)
+      }
+    })
     return undefined
   }
 

@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { Task } from "../runtime/envelope.ts"
 import type { Incarnation } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { Busy } from "../runtime/system.ts"
@@ -33,11 +34,13 @@ class StuckWatch implements Busy {
   since = 0
   private told = true
   private armed = false
+  private readonly incarnation: Incarnation
   private readonly slot: Slot
   private readonly limit: number
   private readonly timer = new Timer(() => this.look())
 
   constructor(incarnation: Incarnation, limit: number) {
+    this.incarnation = incarnation
     this.slot = incarnation.host as Slot
     this.limit = limit
     const { busy, timers } = this.slot.system
@@ -53,7 +56,12 @@ class StuckWatch implements Busy {
   }
 
   isStuck(now: number): boolean {
-    return this.slot.isBusy && now - this.since >= this.limit
+    return this.isAtIt && now - this.since >= this.limit
+  }
+
+  /** Busy, and with a message, not with work of its own that came after it. */
+  private get isAtIt(): boolean {
+    return this.slot.isBusy && !(this.incarnation.turn.item instanceof Task)
   }
 
   begins(tag: string): void {
@@ -74,7 +82,7 @@ class StuckWatch implements Busy {
   private look(): void {
     const { timers } = this.slot.system
     this.armed = false
-    if (!this.slot.isBusy || this.told) return
+    if (!this.isAtIt || this.told) return
     const left = this.limit - (timers.now() - this.since)
     if (left <= 0) return this.tell()
     this.armed = true

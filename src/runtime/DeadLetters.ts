@@ -62,6 +62,7 @@ export interface Recipient {
 export class DeadLetters {
   private readonly letters = new Set<DeadLetter>()
   private readonly recipients = new WeakMap<DeadLetter, WeakRef<Recipient>>()
+  private readonly replayed = new WeakSet<DeadLetter>()
 
   add(letter: DeadLetter, recipient: Recipient): void {
     this.letters.add(letter)
@@ -78,12 +79,15 @@ export class DeadLetters {
     this.letters.clear()
   }
 
-  /** Sends a letter once more, and forgets it; where it cannot be delivered it is kept, and the reason told. */
-  replay(letter: DeadLetter): DeadLetterReason | "gone" | undefined {
+  /** Sends a letter once more, once, and forgets it; where it cannot be delivered it is kept, and the reason told. */
+  replay(letter: DeadLetter): DeadLetterReason | "gone" | "replayed" | undefined {
+    if (this.replayed.has(letter)) return "replayed"
     const recipient = this.recipients.get(letter)?.deref()
     if (recipient === undefined) return "gone"
     const reason = recipient.takeAgain(letter.tag, letter.payload)
-    if (reason === undefined) this.letters.delete(letter)
-    return reason
+    if (reason !== undefined) return reason
+    this.letters.delete(letter)
+    this.replayed.add(letter)
+    return undefined
   }
 }

@@ -15,6 +15,7 @@ import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
 import * as State from "./state.ts"
+import type { Suspect } from "./suspect.ts"
 
 /** A handler as the engine calls it. @internal */
 export type CompiledHandler = (payload: unknown) => unknown
@@ -176,13 +177,30 @@ export abstract class Turns extends Inbox implements Receiver {
     if (this.state === State.Idle) this.wake()
   }
 
-  /** Something of this incarnation failed beside its messages. */
-  failBeside(incarnation: Incarnation, cause: Cause.Cause<unknown>, item: Item, payload: unknown): void {
-    if (incarnation !== this.incarnation || this.state >= State.Failing) return
+  /**
+   * Something of this incarnation failed beside its messages, as what may have crashed it before. `false`: it is failing, or
+   * over, already.
+   */
+  failBeside(
+    incarnation: Incarnation,
+    cause: Cause.Cause<unknown>,
+    item: Item,
+    payload: unknown,
+    suspect?: Suspect
+  ): boolean {
+    if (incarnation !== this.incarnation || this.state >= State.Failing) return false
     const fiber = incarnation.fiber
     incarnation.fiber = undefined
+    if (suspect !== undefined) this.admission!.suspect = suspect
     this.fail(cause, item, payload)
     fiber?.interruptUnsafe()
+    return true
+  }
+
+  /** The message at hand has crashed it before: what is known of it. */
+  get suspect(): Suspect | undefined {
+    const suspect = this.admission?.suspect
+    return suspect?.state === "tried" ? suspect : undefined
   }
 
   /** The protocol's own errors are replies, and only looked for when something failed. */

@@ -238,8 +238,14 @@ const build = (
     provides: keysOf(options.provides)
   }) as unknown as SpecImpl
 
-const keysOf = (keys: ReadonlyArray<AnyKey> | undefined): ReadonlyArray<string> =>
-  keys === undefined || keys.length === 0 ? NO_KEYS : keys.map(({ key }) => key)
+/** What is no list of keys stays as it is, for `validate` to refuse. */
+const keysOf = (keys: ReadonlyArray<AnyKey> | undefined): ReadonlyArray<string> => {
+  if (keys === undefined) return NO_KEYS
+  if (!Array.isArray(keys) || keys.some((each: Partial<AnyKey> | null | undefined) => typeof each?.key !== "string")) {
+    return keys as never
+  }
+  return keys.length === 0 ? NO_KEYS : keys.map(({ key }) => key)
+}
 
 const NO_KEYS: ReadonlyArray<string> = []
 
@@ -252,11 +258,15 @@ export interface SpecNode extends Node {
 export const asNode = (spec: SpecImpl): SpecNode => ({
   spec,
   id: spec.id,
-  needs: spec.needs,
+  needs: listOf(spec.needs),
   provides: providedBy(spec)
 })
 
-const providedBy = ({ provides, target }: SpecImpl): ReadonlyArray<string> => {
+/** A spec may be looked at before it is checked. */
+const listOf = (keys: ReadonlyArray<string>): ReadonlyArray<string> => (Array.isArray(keys) ? keys : NO_KEYS)
+
+const providedBy = ({ provides: given, target }: SpecImpl): ReadonlyArray<string> => {
+  const provides = listOf(given)
   if (target._tag === "actor") return target.provides ? [implOf(target.behavior).key.key, ...provides] : provides
   if (target._tag !== "supervisor") return provides
   const own = target.provides === undefined ? [] : [target.provides.key]
@@ -277,7 +287,8 @@ export const ofBehavior = (
   provides = true
 ): SpecImpl =>
   build(
-    options.id ?? implOf(behavior as never).name,
+    // What is no behavior has no name: `validate` refuses it.
+    options.id ?? (isBehavior(behavior) ? implOf(behavior as never).name : (undefined as never)),
     { _tag: "actor", behavior, provides },
     options,
     options.shutdown ?? SHUTDOWN,
@@ -305,13 +316,25 @@ interface Variety {
 /** @internal */
 export type SupervisorTarget = Extract<Target, { readonly _tag: "supervisor" }>
 
+/** Options of a supervisor that it could not even be described by. */
+const supervisorFlaw = (options: unknown): Flaw | undefined => {
+  if (typeof options !== "object" || options === null) {
+    return { field: "options", value: options, problem: "must be an object such as { children: [] }" }
+  }
+  const { children } = options as { readonly children?: unknown }
+  if (children === undefined || Array.isArray(children)) return undefined
+  return { field: "children", value: children, problem: "must be a list of child specs and behaviors" }
+}
+
 /** @internal */
 export const ofSupervisor = (
   id: string,
-  options: SupervisorOptions<ReadonlyArray<unknown>, unknown>,
-  { dynamic = false, flaw, graph = false, provides, resolve, template }: Variety = {}
-): SpecImpl =>
-  build(
+  given: SupervisorOptions<ReadonlyArray<unknown>, unknown>,
+  { dynamic = false, flaw: known, graph = false, provides, resolve, template }: Variety = {}
+): SpecImpl => {
+  const flaw = known ?? supervisorFlaw(given)
+  const options = flaw === undefined || flaw === known ? given : { children: [] }
+  return build(
     id,
     {
       _tag: "supervisor",
@@ -334,6 +357,7 @@ export const ofSupervisor = (
     Duration.infinity,
     Duration.infinity
   )
+}
 
 /** A behavior alone is a child with all defaults. @internal */
 export const toSpec = (child: unknown): SpecImpl =>

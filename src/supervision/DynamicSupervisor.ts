@@ -28,7 +28,7 @@ import type * as Option from "effect/Option"
 import type { ActorRef, Endable } from "../actor/ActorRef.ts"
 import type { Behavior } from "../actor/Behavior.ts"
 import type { ChildSpec } from "./ChildSpec.ts"
-import { DynamicChildren, specOf } from "./dynamicChildren.ts"
+import { DynamicChildren, specOf, templateFlaw } from "./dynamicChildren.ts"
 import type { ChildOptions, DynamicOptions, OpenOptions } from "./dynamicOptions.ts"
 import { type ChildNotFound, type InvalidSpec, MaxChildrenReached, type StartFailed } from "./errors.ts"
 import type { SupervisorNotRunning } from "./errors.ts"
@@ -52,7 +52,7 @@ export type AtError = StartFailed<unknown> | MaxChildrenReached | SupervisorNotR
  * @since 0.1.0
  */
 export interface OpenShape<Req = never> {
-  /** Starts a child of any behavior. Fails, and keeps nothing, when its init does. */
+  /** Starts a child of any behavior. Fails, and keeps nothing, when its init does; as little when it is interrupted. */
   readonly startChild: <A, E, R>(
     behavior: Behavior<A, void, E, R>,
     options?: ChildOptions<E>
@@ -75,7 +75,7 @@ export interface OpenShape<Req = never> {
  * @since 0.1.0
  */
 export interface Shape<A, Args = string, Req = never> extends OpenShape<Req> {
-  /** Starts one more child with these arguments. */
+  /** Starts one more child with these arguments. Interrupting it stops a half-started child. */
   readonly start: (args: Args) => Effect.Effect<ActorRef<A>, AtError, Req>
   /** The running child of this key, started first if there is none. Its key is its argument. */
   readonly at: (key: Args & string) => Effect.Effect<ActorRef<A>, AtError, Req>
@@ -136,9 +136,9 @@ export const Service = <Self, Args = string>(): {
     const base = Context.Service<Self, Shape<unknown, Args>>()(id) as unknown as Context.Key<Self, DynamicChildren>
     const child =
       actor === undefined
-        ? (options: OpenOptions = {}) => specOf(id, undefined, options)
-        : (behavior: unknown, options: OpenOptions = {}) =>
-            specOf(id, behavior as Behavior<unknown, unknown, unknown, unknown>, options)
+        ? (options?: OpenOptions) => specOf(id, undefined, options ?? {})
+        : (behavior: unknown, options?: OpenOptions) =>
+            specOf(id, behavior as Behavior<unknown, unknown, unknown, unknown>, options ?? {}, templateFlaw(behavior))
     return Object.assign(base, accessors(base), { child })
   }) as never
 

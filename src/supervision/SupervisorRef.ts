@@ -4,10 +4,9 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { Behavior } from "../actor/Behavior.ts"
 import type { Status } from "../actor/ActorRef.ts"
@@ -16,11 +15,12 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { Child } from "./child.ts"
 import { type ChildSpec, resolved, type Settings, settingsOf, toSpec } from "./ChildSpec.ts"
-import { ChildConflict, ChildNotFound, InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
+import { ChildConflict, ChildNotFound, invalid, type InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
 import { type Budget, budgetOf } from "./Intensity.ts"
+import { parseMillis } from "./limits.ts"
 import type { SupervisorNode } from "./node.ts"
 import { changeProblem } from "./reconfiguring.ts"
-import { request } from "./request.ts"
+import { request, requestStart } from "./request.ts"
 import { type ChildStatus, type Counts, countsOf, statusesOf } from "./status.ts"
 import type { Tree } from "./tree.ts"
 import { problemOf } from "./validate.ts"
@@ -43,7 +43,10 @@ export interface SupervisorRef<in Out> {
   readonly count: Effect.Effect<Counts>
   /** How many restarts it may still have, and when those before are forgotten. Never waits. */
   readonly budget: Effect.Effect<Budget>
-  /** Adds a child behind the others and starts it; gives what it provides. After a failed start nothing is kept. */
+  /**
+   * Adds a child behind the others and starts it; gives what it provides. After a failed start, and after one that was
+   * interrupted, nothing is kept.
+   */
   startChild<O, E, R>(
     spec: ChildSpec<O, E, R> | Behavior<O, void, E, R>
   ): Effect.Effect<Context.Context<O>, StartFailed<E> | ChildConflict | InvalidSpec | SupervisorNotRunning, R>
@@ -119,26 +122,29 @@ export class RefImpl implements SupervisorRef<unknown> {
 
   startChild<O, E, R>(child: ChildSpec<O, E, R> | Behavior<O, void, E, R>) {
     return Effect.contextWith((context: Context.Context<R>) =>
-      this.request((): Effect.Effect<Context.Context<O>, StartFailed<E> | ChildConflict | InvalidSpec> => {
-        const { node } = this
-        const tree = this.treeWith(context)
-        const spec = resolved(toSpec(child), tree.base)
-        const problem = node.isDynamic ? notById(node.path, spec) : problemOf(spec, node.path, node.autoShutdown)
-        if (problem !== undefined) return Effect.fail(problem)
-        const existing = node.children.get(spec.id)
-        if (existing !== undefined) return Effect.fail(this.conflict(existing))
-        const added = node.adopt(spec, tree)
-        return Effect.flatMap(node.start(added), (exit) => {
-          if (Exit.isFailure(exit)) {
-            node.forget(added, added.slot.lastEnd ?? ExitReason.fromExit(exit))
-            return Effect.fail(
-              new StartFailed<E>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<E> })
-            )
-          }
-          if (!exit.value && spec.restart === "temporary") node.forget(added, ExitReason.Normal)
-          return Effect.succeed(node.tree.own as Context.Context<O>)
-        })
-      })
+      requestStart(
+        this.node,
+        (start): Effect.Effect<Context.Context<O>, StartFailed<E> | ChildConflict | InvalidSpec> => {
+          const { node } = this
+          const tree = this.treeWith(context)
+          const spec = resolved(toSpec(child), tree.base)
+          const problem = node.isDynamic ? notById(node.path, spec) : problemOf(spec, node.path, node.autoShutdown)
+          if (problem !== undefined) return Effect.fail(problem)
+          const existing = node.children.get(spec.id)
+          if (existing !== undefined) return Effect.fail(this.conflict(existing))
+          const added = node.adopt(spec, tree)
+          return Effect.flatMap(start(added), (exit) => {
+            if (Exit.isFailure(exit)) {
+              node.forget(added, added.slot.lastEnd ?? ExitReason.fromExit(exit))
+              return Effect.fail(
+                new StartFailed<E>({ path: node.path, child: spec.id, cause: exit.cause as Cause.Cause<E> })
+              )
+            }
+            if (!exit.value && spec.restart === "temporary") node.forget(added, ExitReason.Normal)
+            return Effect.succeed(node.tree.own as Context.Context<O>)
+          })
+        }
+      )
     ) as never
   }
 
@@ -187,13 +193,9 @@ export class RefImpl implements SupervisorRef<unknown> {
   readonly kill = Effect.suspend(() => this.stopBy("kill"))
 
   stopWithin(limit: Duration.Input): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning | InvalidSpec> {
-    const millis =
-      typeof limit === "number"
-        ? limit
-        : Option.match(Duration.fromInput(limit), { onNone: () => NaN, onSome: Duration.toMillis })
-    if (millis >= 0) return this.stopBy(millis)
-    const problem = "must be a duration of 0 or more"
-    return Effect.fail(new InvalidSpec({ path: this.path, field: "limit", value: limit, problem }))
+    const millis = parseMillis(limit)
+    if (millis !== undefined) return this.stopBy(millis)
+    return Effect.fail(invalid(this.path, "limit", limit, "must be a duration of 0 or more"))
   }
 
   private stopBy(limit: number | "kill"): Effect.Effect<ExitReason.ExitReason, SupervisorNotRunning> {
@@ -234,4 +236,4 @@ export class RefImpl implements SupervisorRef<unknown> {
 
 /** Children of a dynamic supervisor are started by its own service, which counts them. */
 const notById = (path: string, spec: { readonly id: string }): InvalidSpec =>
-  new InvalidSpec({ path, field: "child", value: spec.id, problem: "must be started by the supervisor's own class" })
+  invalid(path, "child", spec.id, "must be started by the supervisor's own class")

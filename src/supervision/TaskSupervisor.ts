@@ -34,11 +34,12 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
-import { type ChildSpec, limitFlaw, ofEffect, ofSupervisor } from "./ChildSpec.ts"
-import { StartFailed, type SupervisorNotRunning } from "./errors.ts"
+import { type ChildSpec, limitFlaw, ofEffect, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
+import { invalid, StartFailed, type SupervisorNotRunning } from "./errors.ts"
 import type { Intensity } from "./Intensity.ts"
 import type { SupervisorNode } from "./node.ts"
 import type { Restart } from "./Restart.ts"
+import { limitMillis } from "./limits.ts"
 import { request } from "./request.ts"
 import { type ChildStatus, statusesOf } from "./status.ts"
 import { type Task, TaskEnded, TaskImpl, TaskTimeout } from "./task.ts"
@@ -164,19 +165,21 @@ export const Service =
         Stream.unwrap(Effect.map(base, (tasks) => tasks.stream(items, map, options))),
       children: Effect.flatMap(base, (tasks) => tasks.children),
       count: Effect.flatMap(base, (tasks) => tasks.count),
-      child: (options: TaskOptions = {}) =>
-        ofSupervisor(
-          id,
-          { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
-          {
-            dynamic: true,
-            flaw: limitFlaw("maxTasks", options.maxTasks),
-            template: ofEffect("task", Effect.void, { shutdown: options.shutdown ?? 5_000 }),
-            provides: { key: id, make: (node: SupervisorNode) => new Tasks(node, options) }
-          }
-        )
+      child: (options?: TaskOptions) => specOf(id, options ?? {})
     }) as unknown as Class<Self>
   }
+
+const specOf = (id: string, options: TaskOptions): SpecImpl =>
+  ofSupervisor(
+    id,
+    { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
+    {
+      dynamic: true,
+      flaw: limitFlaw("maxTasks", options.maxTasks),
+      template: ofEffect("task", Effect.void, { shutdown: options.shutdown ?? 5_000 }),
+      provides: { key: id, make: (node: SupervisorNode) => new Tasks(node, options) }
+    }
+  )
 
 /**
  * Who started what is running, nearest first: paths of actors and tasks, and of plain fibers their number. Empty outside of
@@ -210,6 +213,8 @@ export const yieldMany = <A, E>(
   return Effect.forEach(tasks, each, { concurrency: "unbounded" })
 }
 
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 class Tasks implements Shape {
   private readonly node: SupervisorNode
   private readonly options: TaskOptions
@@ -221,23 +226,12 @@ class Tasks implements Shape {
   }
 
   readonly async = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.uninterruptible(
-      Effect.flatMap(this.asyncUnlinked(effect), (task) => {
-        // A fiber in the Scope, not a finalizer: it is gone when the task is.
-        const guard = Effect.onInterrupt(Effect.exit(task.await), () => task.shutdown(this.options.shutdown))
-        return Effect.as(
-          Effect.flatMap(Effect.scope, (scope) => Effect.forkIn(Effect.interruptible(guard), scope)),
-          task
-        )
-      })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(this.begin(effect, restore), (task) => Effect.as(this.link(task), task))
     )
 
-  readonly asyncUnlinked = <A, E, R>(
-    effect: Effect.Effect<A, E, R>
-  ): Effect.Effect<Task<A, E>, NotStarted, Exclude<R, Scope.Scope>> => {
-    const task = new TaskImpl<A, E>()
-    return Effect.as(this.launch(task.observing(effect), "temporary", task), task)
-  }
+  readonly asyncUnlinked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.uninterruptibleMask((restore) => this.begin(effect, restore))
 
   readonly start = <A, E, R>(effect: Effect.Effect<A, E, R>, options: { readonly restart?: Restart } = {}) =>
     this.launch(effect, options.restart ?? "temporary", undefined)
@@ -247,6 +241,7 @@ class Tasks implements Shape {
     map: (item: Item) => Effect.Effect<A, E2, R2>,
     { concurrency = 1, late = "fail", limit, ordered = true }: StreamOptions = {}
   ): Stream.Stream<A, E1 | E2 | TaskEnded | TaskTimeout | NotStarted, R1 | Exclude<R2, Scope.Scope>> => {
+    checkStream(this.node.path, concurrency, late, limit)
     const source = (Stream.isStream(items) ? items : Stream.fromIterable(items)) as Stream.Stream<Item, E1, R1>
     const timely = (task: Task<A, E2>): Effect.Effect<Option.Option<A>, E2 | TaskEnded | TaskTimeout> => {
       if (limit === undefined) return Effect.asSome(task.await)
@@ -259,8 +254,12 @@ class Tasks implements Shape {
     }
     const run = (item: Item) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(this.asyncUnlinked(Effect.suspend(() => map(item))), (task) =>
-          Effect.onInterrupt(restore(timely(task)), () => task.shutdown(this.options.shutdown))
+        Effect.flatMap(
+          this.begin(
+            Effect.suspend(() => map(item)),
+            restore
+          ),
+          (task) => Effect.onInterrupt(restore(timely(task)), () => task.shutdown(this.options.shutdown))
         )
       )
     const mapped = Stream.mapEffect(source, run, { concurrency, unordered: !ordered })
@@ -270,13 +269,42 @@ class Tasks implements Shape {
   readonly children = Effect.sync(() => statusesOf(this.node))
   readonly count = Effect.sync(() => this.node.children.size)
 
+  /** Starts a task of whoever asks; where that is interrupted before it runs, it never does. */
+  private begin<A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    restore: Restore
+  ): Effect.Effect<Task<A, E>, NotStarted, Exclude<R, Scope.Scope>> {
+    return Effect.suspend(() => {
+      const task = new TaskImpl<A, E>()
+      const launched = restore(this.launch(effect, "temporary", task))
+      return Effect.as(
+        Effect.onInterrupt(launched, () => task.shutdown(this.options.shutdown)),
+        task
+      )
+    })
+  }
+
+  /** Ends a task with the Scope it was started in, also where that has been closed by now. */
+  private link<A, E>(task: Task<A, E>): Effect.Effect<unknown, never, Scope.Scope> {
+    const shutdown = task.shutdown(this.options.shutdown)
+    // A fiber in the Scope, not a finalizer: it is gone when the task is.
+    const guard = Effect.interruptible(Effect.onInterrupt(Effect.exit(task.await), () => shutdown))
+    return Effect.flatMap(Effect.scope, (scope): Effect.Effect<unknown> => {
+      if (scope.state._tag === "Closed") return shutdown
+      // At once: what is interrupted before it has begun would not shut anything down.
+      return Effect.forkIn(guard, scope, { startImmediately: true })
+    })
+  }
+
   private launch<A, E, R>(
     effect: Effect.Effect<A, E, R>,
     restart: Restart,
     task: TaskImpl<A, E> | undefined
   ): Effect.Effect<void, NotStarted, Exclude<R, Scope.Scope>> {
     return Effect.withFiber((fiber) => {
-      const provided = Effect.provideContext(effect, inherited(fiber)) as Effect.Effect<A, E>
+      if (!Effect.isEffect(effect)) return Effect.die(invalid(this.node.path, "task", effect, "must be an effect"))
+      const watched = task === undefined ? effect : task.observing(effect)
+      const provided = Effect.provideContext(watched, inherited(fiber)) as Effect.Effect<A, E>
       return request(this.node, () => this.adopt(provided, restart, task))
     }) as Effect.Effect<void, NotStarted, Exclude<R, Scope.Scope>>
   }
@@ -288,6 +316,7 @@ class Tasks implements Shape {
   ): Effect.Effect<void, NotStarted> {
     const { node, options } = this
     const { maxTasks = Infinity, shutdown = "5 seconds" } = options
+    if (task?.givenUp === true) return Effect.void
     if (node.children.size >= maxTasks) return Effect.fail(new MaxTasksReached({ path: node.path, maxTasks }))
     const spec = ofEffect(`task#${++this.started}`, effect, { restart, shutdown })
     const problem = problemOf(spec, node.path)
@@ -302,6 +331,14 @@ class Tasks implements Shape {
       return Effect.failCause(exit.cause as Cause.Cause<never>)
     })
   }
+}
+
+/** Throws `InvalidSpec` for options that no stream could run with. */
+const checkStream = (path: string, concurrency: number, late: string, limit: Duration.Input | undefined): void => {
+  const flaw = limitFlaw("concurrency", concurrency)
+  if (flaw !== undefined) throw invalid(path, flaw.field, flaw.value, flaw.problem)
+  if (limit !== undefined) limitMillis(path, "limit", limit)
+  if (late !== "fail" && late !== "drop") throw invalid(path, "late", late, "must be one of fail, drop")
 }
 
 /** The caller's services are the task's, but not its place in the tree, nor its Scope. */

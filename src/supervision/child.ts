@@ -189,11 +189,8 @@ const effectProgram = (effect: Effect.Effect<unknown, unknown>): Program => ({
       else slot.failBeside(incarnation, exit.cause, turn.item, undefined)
     }
     slot.continueWith(() => {
-      incarnation.runBeside(
-        Effect.onExit(effect, (exit) => Effect.sync(() => ended(exit))),
-        turn.item,
-        undefined
-      )
+      // The fiber's own end: what is no effect ends it without running what was to follow.
+      incarnation.runBeside(effect, turn.item, undefined).addObserver(ended)
     })
     return Exit.succeed(NO_HANDLERS)
   }

@@ -10,18 +10,28 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { type ActorRef, type Endable, slotOf } from "../actor/ActorRef.ts"
 import { type Behavior, isBehavior, withArgs } from "../actor/Behavior.ts"
 import { awaitDown } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Child } from "./child.ts"
-import { limitFlaw, ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
+import { type Flaw, limitFlaw, ofBehavior, ofSupervisor, type SpecImpl } from "./ChildSpec.ts"
 import type { ChildOptions, DynamicOptions } from "./dynamicOptions.ts"
-import { ChildNotFound, InvalidSpec, MaxChildrenReached, StartFailed, type SupervisorNotRunning } from "./errors.ts"
+import {
+  ChildNotFound,
+  invalid,
+  type InvalidSpec,
+  MaxChildrenReached,
+  StartFailed,
+  type SupervisorNotRunning
+} from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
-import { request } from "./request.ts"
+import { request, requestStart } from "./request.ts"
+import type { Started } from "./starting.ts"
 import { type ChildStatus, statusesOf } from "./status.ts"
 import type { Tree } from "./tree.ts"
 import { problemOf } from "./validate.ts"
@@ -30,13 +40,13 @@ type Template = Behavior<unknown, unknown, unknown, unknown>
 type Options = DynamicOptions<never>
 
 /** The spec of a dynamic supervisor. Without a template each child brings its own behavior. @internal */
-export const specOf = (id: string, template: Template | undefined, options: Options): SpecImpl =>
+export const specOf = (id: string, template: Template | undefined, options: Options, flaw?: Flaw): SpecImpl =>
   ofSupervisor(
     id,
     { children: [], ...(options.intensity === undefined ? undefined : { intensity: options.intensity }) },
     {
       dynamic: true,
-      flaw: limitFlaw("maxChildren", options.maxChildren),
+      flaw: flaw ?? limitFlaw("maxChildren", options.maxChildren),
       template: isBehavior(template) ? templateOf(template, options, "*", undefined) : undefined,
       provides: {
         key: id,
@@ -45,6 +55,10 @@ export const specOf = (id: string, template: Template | undefined, options: Opti
       }
     }
   )
+
+/** What is wrong with what is to be the template. @internal */
+export const templateFlaw = (template: unknown): Flaw | undefined =>
+  isBehavior(template) ? undefined : { field: "template", value: template, problem: "must be one behavior" }
 
 /** The spec of one child that is started with these arguments. */
 const templateOf = (template: Template, options: Options, id: string, args: unknown): SpecImpl => {
@@ -70,13 +84,14 @@ export class DynamicChildren {
   }
 
   readonly start = (args: unknown): Effect.Effect<ActorRef<unknown>, StartError> =>
-    request(this.node, () => this.startTemplate(undefined, args))
+    requestStart(this.node, (start) => this.startTemplate(undefined, args, start))
 
   readonly at = (key: string): Effect.Effect<ActorRef<unknown>, StartError> =>
     Effect.suspend(() => {
       const existing = this.node.children.get(key)
       if (existing === undefined || existing.state === "stopped")
-        return request(this.node, () => this.startTemplate(key, key))
+        // One that has a key is found again by it: it goes on when its asker leaves.
+        return request(this.node, () => this.startTemplate(key, key, this.begin))
       // One on its way out makes room first.
       if (existing.state === "stopping") return Effect.andThen(awaitDown(existing.slot), this.at(key))
       return Effect.succeed(refOf(existing))
@@ -84,12 +99,13 @@ export class DynamicChildren {
 
   readonly startChild = (
     behavior: Behavior<unknown, void, unknown, unknown>,
-    options: ChildOptions<never> = {}
+    options?: ChildOptions<never>
   ): Effect.Effect<ActorRef<unknown>, StartError> =>
     Effect.contextWith((context: Context.Context<never>) =>
-      request(this.node, () => {
-        const spec = ofBehavior(behavior, { ...options, id: this.freshId(behavior) }, false)
-        return this.startSpec(spec, this.node.tree.with(servicesOf(context)), undefined)
+      requestStart(this.node, (start) => {
+        const id = isBehavior(behavior) ? this.freshId(behavior) : undefined
+        const spec = ofBehavior(behavior, { ...options, id: id as string }, false)
+        return this.startSpec(spec, this.node.tree.with(servicesOf(context)), undefined, start)
       })
     )
 
@@ -110,9 +126,11 @@ export class DynamicChildren {
     Effect.flatten(
       request(this.node, () =>
         Effect.suspend((): Effect.Effect<Effect.Effect<void>, ChildNotFound> => {
-          const child = this.node.childOf(slotOf(ref))
+          const slot = Predicate.hasProperty(ref, "~slot") ? slotOf(ref) : undefined
+          const child = slot === undefined ? undefined : this.node.childOf(slot)
           if (child !== undefined) return Effect.succeed(this.ending(child))
-          return Effect.fail(new ChildNotFound({ path: this.node.path, id: ref.path, dynamic: false }))
+          const id = slot === undefined ? format(ref) : slot.path
+          return Effect.fail(new ChildNotFound({ path: this.node.path, id, dynamic: false }))
         })
       )
     )
@@ -125,15 +143,16 @@ export class DynamicChildren {
 
   readonly reconfigure = (
     template: Template,
-    options: Options = {}
+    given?: Options
   ): Effect.Effect<void, InvalidSpec | SupervisorNotRunning> =>
     Effect.contextWith((context: Context.Context<never>) =>
       request(this.node, () => {
         const { node } = this
+        const options = given ?? {}
         const spec = specOf(node.spec.id, template, options)
         const problem = isBehavior(template)
           ? (problemOf(spec, "") ?? problemOf(templateOf(template, options, "template", undefined), node.path))
-          : invalidTemplate(node.path, template)
+          : invalid(node.path, "template", template, "must be one behavior")
         if (problem !== undefined) return Effect.fail(problem)
         return Effect.sync(() => this.configure(template, options, spec, this.node.tree.with(servicesOf(context))))
       })
@@ -155,20 +174,27 @@ export class DynamicChildren {
     }
   }
 
-  private startTemplate(key: string | undefined, args: unknown): Effect.Effect<ActorRef<unknown>, StartError> {
+  private readonly begin: Begin = (child) => this.node.start(child)
+
+  private startTemplate(
+    key: string | undefined,
+    args: unknown,
+    start: Begin
+  ): Effect.Effect<ActorRef<unknown>, StartError> {
     const { node, template } = this
     const existing = key === undefined ? undefined : node.children.get(key)
     if (existing !== undefined && existing.state !== "stopped") return Effect.succeed(refOf(existing))
     // Ended, and about to be forgotten.
     if (existing !== undefined) node.forget(existing, existing.slot.lastEnd ?? ExitReason.Shutdown())
     const spec = templateOf(template!, this.options, key ?? this.freshId(template!), args)
-    return this.startSpec(spec, this.tree, { args })
+    return this.startSpec(spec, this.tree, { args }, start)
   }
 
   private startSpec(
     spec: SpecImpl,
     tree: Tree,
-    template: { readonly args: unknown } | undefined
+    template: { readonly args: unknown } | undefined,
+    start: Begin
   ): Effect.Effect<ActorRef<unknown>, StartError> {
     const { node } = this
     const maxChildren = this.options.maxChildren ?? Infinity
@@ -179,7 +205,7 @@ export class DynamicChildren {
     if (problem !== undefined) return Effect.fail(startFailed(node, spec, problem))
     const child = node.adopt(spec, tree)
     if (template !== undefined) this.argsOf.set(child, template.args)
-    return Effect.flatMap(node.start(child), (exit) => {
+    return Effect.flatMap(start(child), (exit) => {
       const ref = refOf(child)
       if (Exit.isSuccess(exit)) {
         // Left out: there is nothing to keep (R37).
@@ -213,14 +239,13 @@ export class DynamicChildren {
   }
 }
 
+type Begin = (child: Child) => Effect.Effect<Started>
+
 type StartError = StartFailed<unknown> | MaxChildrenReached | SupervisorNotRunning
 
 const refOf = (child: Child): ActorRef<unknown> => child.slot.ref as ActorRef<unknown>
 
 const servicesOf = (context: Context.Context<never>): Context.Context<never> => Context.omit(Tracer.ParentSpan)(context)
 
-const invalidTemplate = (path: string, value: unknown): InvalidSpec =>
-  new InvalidSpec({ path, field: "template", value, problem: "must be one behavior" }, { disableChecks: true })
-
 const startFailed = (node: SupervisorNode, spec: SpecImpl, problem: InvalidSpec): StartFailed<unknown> =>
-  new StartFailed<unknown>({ path: node.path, child: spec.id, cause: Cause.fail(problem) })
+  new StartFailed<unknown>({ path: node.path, child: String(spec.id), cause: Cause.fail(problem) })

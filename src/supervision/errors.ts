@@ -29,6 +29,10 @@ export class InvalidSpec extends Schema.TaggedError<InvalidSpec>()("InvalidSpec"
   }
 }
 
+/** @internal */
+export const invalid = (path: string, field: string, value: unknown, problem: string): InvalidSpec =>
+  new InvalidSpec({ path, field, value, problem }, { disableChecks: true })
+
 /**
  * A child's init did not end within its `startTimeout` (`after`, milliseconds). It has been stopped again.
  *
@@ -45,7 +49,8 @@ export class StartTimeout extends Schema.TaggedError<StartTimeout>()("StartTimeo
 }
 
 /**
- * A child could not be started; everything started before it has been stopped again.
+ * A child could not be started; everything started before it has been stopped again. `path` is its supervisor's; it is empty
+ * where a whole tree was refused before anything of it was started, `child` then being the path of what is wrong.
  *
  * @category errors
  * @since 0.1.0
@@ -56,7 +61,11 @@ export class StartFailed<E> extends Data.TaggedError("StartFailed")<{
   readonly cause: Cause.Cause<E | StartTimeout | InvalidSpec>
 }> {
   override get message(): string {
-    return `${this.path}: child ${this.child} failed to start: ${causeLine(this.cause)}`
+    const why = Cause.hasInterruptsOnly(this.cause)
+      ? "it ended, or was interrupted, before it was up"
+      : causeLine(this.cause)
+    // A tree that is refused as a whole has no supervisor yet.
+    return `${this.path === "" ? "" : `${this.path}: child `}${this.child} failed to start: ${why}`
   }
 }
 

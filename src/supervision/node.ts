@@ -233,12 +233,16 @@ export class SupervisorNode implements Supervising {
     const together: Array<Effect.Effect<void>> = []
     for (const child of [...this.children.values()].reverse()) {
       const stopping = this.stop(child)
-      if (stopping === undefined) continue
-      if (this.target.dynamic) together.push(stopping)
-      else yield* stopping
+      if (this.target.dynamic) together.push(Effect.andThen(stopping ?? Effect.void, this.gone(child)))
+      else if (stopping !== undefined) yield* stopping
     }
     yield* Effect.all(together, { concurrency: "unbounded", discard: true })
   })
+
+  /** One that comes and goes never comes back: whoever waits for it is told when it ends, not when all have. */
+  private gone(child: Child): Effect.Effect<void> {
+    return Effect.sync(() => this.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown()))
+  }
 
   // --- What children tell ---
 
@@ -383,7 +387,11 @@ export class SupervisorNode implements Supervising {
   }
 
   private attempted(child: Child, exit: Started): Turn {
-    if (Exit.isSuccess(exit)) return this.restarted(child)
+    if (Exit.isSuccess(exit)) {
+      // Left out: one that comes and goes is not kept (R7).
+      if (!exit.value && this.target.dynamic) this.forget(child, ExitReason.Normal)
+      return this.restarted(child)
+    }
     const reason = ExitReason.Failed(exit.cause)
     child.failed(reason)
     const directive = this.directive(child, exit.cause)

@@ -3,7 +3,7 @@
  */
 import { implOf } from "../actor/Behavior.ts"
 import type { SpecImpl } from "./ChildSpec.ts"
-import { InvalidSpec } from "./errors.ts"
+import { invalid, type InvalidSpec } from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
 import { problemOf } from "./validate.ts"
 
@@ -11,19 +11,19 @@ import { problemOf } from "./validate.ts"
 export const changeProblem = (node: SupervisorNode, next: SpecImpl): InvalidSpec | undefined => {
   const { path, spec } = node
   if (spec.target._tag === "supervisor" && spec.target.provides !== undefined) {
-    return refused(path, "configuration", spec.id, "can only be changed where it is a plain supervisor's")
+    return invalid(path, "configuration", spec.id, "can only be changed where it is a plain supervisor's")
   }
   // How significant it is itself is its parent's business, and stays.
   const unmarked = typeof next === "object" && next !== null ? ({ ...next, significant: false } as SpecImpl) : next
   const problem = problemOf(unmarked, parentOf(path, spec.id))
   if (problem !== undefined) return problem
   if (next.target._tag !== "supervisor" || next.target.dynamic || next.id !== spec.id) {
-    return refused(path, "configuration", next.id, `must be Supervisor.make("${spec.id}", …)`)
+    return invalid(path, "configuration", next.id, `must be Supervisor.make("${spec.id}", …)`)
   }
   for (const child of next.target.children) {
     const known = node.children.get(child.id)?.spec
     const different = known === undefined ? undefined : difference(known, child)
-    if (different !== undefined) return refused(`${path}/${child.id}`, "kind", describe(child), different)
+    if (different !== undefined) return invalid(`${path}/${child.id}`, "kind", describe(child), different)
   }
   return undefined
 }
@@ -40,6 +40,3 @@ const describe = ({ kind, target }: SpecImpl): string => {
 }
 
 const parentOf = (path: string, id: string): string => path.slice(0, Math.max(0, path.length - id.length - 1))
-
-const refused = (path: string, field: string, value: unknown, problem: string): InvalidSpec =>
-  new InvalidSpec({ path, field, value, problem }, { disableChecks: true })

@@ -2,11 +2,14 @@
  * Asking a supervisor for something: done in a turn of its own, refused at once when it has ended.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { Envelope } from "../runtime/envelope.ts"
+import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Child } from "./child.ts"
 import { SupervisorNotRunning } from "./errors.ts"
 import type { SupervisorNode } from "./node.ts"
+import type { Started } from "./starting.ts"
 
 class Request extends Envelope {
   private readonly work: () => Effect.Effect<unknown, unknown>
@@ -30,6 +33,49 @@ class Request extends Envelope {
 
 /** It stands still, and its own supervisor does not mean to start it. */
 const staysDown = ({ isDown, owner }: Slot): boolean => isDown && owner instanceof Child && owner.state === "stopped"
+
+/** A start that somebody asked for, and may leave before it is done: then it is as if it had never been asked for (R9). */
+class Asked {
+  private left = false
+  private child: Child | undefined = undefined
+  private readonly node: SupervisorNode
+
+  constructor(node: SupervisorNode) {
+    this.node = node
+  }
+
+  readonly start = (child: Child): Effect.Effect<Started> =>
+    Effect.suspend(() => {
+      if (this.left) return Effect.succeed(Exit.interrupt())
+      this.child = child
+      return Effect.flatMap(this.node.start(child), (started) => {
+        if (!this.left || Exit.isFailure(started)) return Effect.succeed(started)
+        return Effect.as(this.node.stop(child) ?? Effect.void, Exit.interrupt())
+      })
+    })
+
+  leave(): void {
+    this.left = true
+    if (this.child?.state === "starting") this.child.slot.stop(ExitReason.Shutdown())
+  }
+}
+
+/**
+ * Starts something in a turn of the supervisor's. Where whoever asked leaves, the half-started child is stopped.
+ *
+ * @internal
+ */
+export const requestStart = <A, E>(
+  node: SupervisorNode,
+  work: (start: (child: Child) => Effect.Effect<Started>) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SupervisorNotRunning> =>
+  Effect.suspend(() => {
+    const asked = new Asked(node)
+    return Effect.onInterrupt(
+      request(node, () => work(asked.start)),
+      () => Effect.sync(() => asked.leave())
+    )
+  })
 
 /**
  * Does something in a turn of the supervisor's. Whoever asked may leave: the work goes on.

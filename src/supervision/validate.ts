@@ -3,19 +3,21 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { isBehavior } from "../actor/Behavior.ts"
 import type { AutoShutdown } from "./AutoShutdown.ts"
 import { isBackoff } from "./Backoff.ts"
-import { asNode, type SpecImpl } from "./ChildSpec.ts"
+import { asNode, type Report, type SpecImpl } from "./ChildSpec.ts"
 import { isDirective } from "./Directive.ts"
-import { InvalidSpec } from "./errors.ts"
+import { invalid, type InvalidSpec } from "./errors.ts"
 import { startOrder } from "./graph.ts"
 
 const RESTARTS = ["permanent", "transient", "temporary"]
 const STRATEGIES = ["one-for-one", "one-for-all", "rest-for-one"]
 const AUTO_SHUTDOWNS = ["never", "any-significant", "all-significant"]
 const KINDS = ["actor", "supervisor", "effect", "service"]
+const LEVELS = ["Fatal", "Error", "Warn", "Info", "Debug", "Trace"]
 
 /**
  * The first problem of a tree, or nothing. `mode` is that of the supervisor it is for, if there is one.
@@ -27,6 +29,8 @@ export const problemOf = (spec: SpecImpl, parent: string, mode: AutoShutdown = "
   if (typeof spec !== "object" || spec === null) {
     return invalid(where, "child", spec, "must be a child spec or a behavior without arguments")
   }
+  const nobody = spec.id === undefined && spec.target?._tag === "actor" && !isBehavior(spec.target.behavior)
+  if (nobody) return invalid(where, "child", startedBy(spec), "must be a child spec or a behavior without arguments")
   if (typeof spec.id !== "string" || spec.id === "") return invalid(where, "id", spec.id, "must be a non-empty text")
   const path = parent === "" ? spec.id : `${parent}/${spec.id}`
   return ownProblem(spec, path) ?? significanceProblem(spec, path, mode) ?? supervisorProblem(spec, path)
@@ -41,7 +45,9 @@ export const validate = (spec: SpecImpl, parent = ""): Effect.Effect<void, Inval
 
 const ownProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
   if (!KINDS.includes(spec.kind)) return invalid(path, "kind", spec.kind, `must be one of ${KINDS.join(", ")}`)
-  if (!startable(spec)) return invalid(path, "start", spec.target, "must be a behavior, an effect, a layer or children")
+  if (!startable(spec)) {
+    return invalid(path, "start", startedBy(spec), "must be a behavior, an effect, a layer or children")
+  }
   if (!RESTARTS.includes(spec.restart)) {
     return invalid(path, "restart", spec.restart, `must be one of ${RESTARTS.join(", ")}`)
   }
@@ -58,7 +64,26 @@ const ownProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
   if (spec.ready !== undefined && !Effect.isEffect(spec.ready)) {
     return invalid(path, "ready", spec.ready, "must be an effect")
   }
-  return onFailureProblem(spec.onFailure, path)
+  return keysProblem(spec, path) ?? reportProblem(spec.report, path) ?? onFailureProblem(spec.onFailure, path)
+}
+
+const keysProblem = (spec: SpecImpl, path: string): InvalidSpec | undefined => {
+  for (const field of ["needs", "provides"] as const) {
+    const keys: unknown = spec[field]
+    if (Array.isArray(keys) && keys.every((key) => typeof key === "string")) continue
+    return invalid(path, field, keys, "must be a list of service keys")
+  }
+  return undefined
+}
+
+const reportProblem = (report: Report, path: string): InvalidSpec | undefined => {
+  for (const field of ["level", "raisedLevel"] as const) {
+    if (LEVELS.includes(report[field])) continue
+    return invalid(path, `report.${field}`, report[field], `must be one of ${LEVELS.join(", ")}`)
+  }
+  const { raisedAfter } = report
+  if (raisedAfter >= 0) return undefined
+  return invalid(path, "report.raisedAfter", raisedAfter, "must be a number of 0 or more")
 }
 
 const significanceProblem = (spec: SpecImpl, path: string, mode: AutoShutdown): InvalidSpec | undefined => {
@@ -95,11 +120,26 @@ const startable = (spec: SpecImpl): boolean => {
     case "effect":
       return Effect.isEffect(target.effect)
     case "service":
-      return typeof target.layer === "object" && target.layer !== null
+      return Layer.isLayer(target.layer)
     case "supervisor":
       return true
     default:
       return false
+  }
+}
+
+/** What its maker was given to start. */
+const startedBy = ({ kind, target }: SpecImpl): unknown => {
+  if (target?._tag !== kind) return target
+  switch (target._tag) {
+    case "actor":
+      return target.behavior
+    case "effect":
+      return target.effect
+    case "service":
+      return target.layer
+    default:
+      return target
   }
 }
 
@@ -139,6 +179,3 @@ const supervisorProblem = (spec: SpecImpl, path: string): InvalidSpec | undefine
   if (!("circle" in ordered)) return undefined
   return invalid(path, "needs", [...ordered.circle, ordered.circle[0]], "must not go round in a circle")
 }
-
-const invalid = (path: string, field: string, value: unknown, problem: string): InvalidSpec =>
-  new InvalidSpec({ path, field, value, problem }, { disableChecks: true })

@@ -1,9 +1,12 @@
 /** Bad input: specs that contradict themselves are refused by every way in, before anything starts. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Layer } from "effect"
-import { Backoff, Supervisor } from "effect-otp"
-import { listed, quiet, Recording } from "../support/recording.ts"
+import { Cause, Context, Duration, Effect, Layer } from "effect"
+import { ActorSystem, Backoff, DynamicSupervisor, Supervisor } from "effect-otp"
+import { Child, listed, quiet, Recording } from "../support/recording.ts"
 
+class Units extends DynamicSupervisor.Service<Units>()("test/Units", Child) {}
+
+type Supervised = ReturnType<Recording["behavior"]>
 type Spec = ReturnType<Recording["child"]>
 
 /** A good child with one field that is not, without the help of types. */
@@ -20,6 +23,14 @@ const directives = "must be one of restart, resume, stop, escalate, or a functio
 const bad: ReadonlyArray<readonly [string, (r: Recording) => Spec, string, string, string]> = [
   ["no spec", () => 42 as never, "top", "child", "must be a child spec or a behavior without arguments, got 42"],
   ["nothing", () => undefined as never, "top", "child", "must be a child spec or a behavior without arguments"],
+  ["no behavior", () => Supervisor.child(undefined as never) as never, "top", "child", "arguments, got undefined"],
+  ["no options", () => Supervisor.make("x", undefined as never) as never, "top/x", "options", "got undefined"],
+  ["children that are no list", supervisor({ children: 5 }), "top/x", "children", "must be a list of child specs"],
+  ["no template", () => Units.child(undefined as never) as never, "top/test/Units", "template", "got undefined"],
+  ["needs that are no list", child({ needs: 5 }), "top/x", "needs", "must be a list of service keys, got 5"],
+  ["a key that is none", child({ provides: [{}] }), "top/x", "provides", "must be a list of service keys, got [{}]"],
+  ["a level", child({ report: { level: "Wran" } }), "top/x", "report.level", 'got "Wran"'],
+  ["no count of failures", child({ report: { raisedAfter: NaN } }), "top/x", "report.raisedAfter", "got NaN"],
   ["no id", changed({ id: undefined }), "top", "id", "must be a non-empty text, got undefined"],
   ["an empty id", changed({ id: "" }), "top", "id", 'must be a non-empty text, got ""'],
   ["a kind", changed({ kind: "robot" }), "top/x", "kind", "must be one of actor, supervisor, effect, service, got "],
@@ -123,6 +134,36 @@ it.effect("a refused tree says where in it the problem is, in the error that sta
       'InvalidSpec: top/inner/a: shutdown must be a duration of 0 or more, or "kill", got -5'
     )
     assert.deepStrictEqual([r.log, r.events], [[], []])
+  })
+)
+
+it.effect("a refused root is named as what failed to start", () =>
+  Effect.gen(function* () {
+    const says = (tree: unknown) => Effect.map(Effect.flip(Supervisor.run(tree as Spec)), ({ message }) => message)
+    assert.strictEqual(
+      yield* says(Supervisor.make("top", { strategy: "all" as never, children: [] })),
+      `top failed to start: InvalidSpec: top: strategy must be one of one-for-one, one-for-all, rest-for-one, got "all"`
+    )
+    assert.strictEqual(
+      yield* says(undefined),
+      "the tree failed to start: InvalidSpec: the tree: child must be a child spec or a behavior without arguments, got undefined"
+    )
+  })
+)
+
+it.effect("what is no child, no ref and no letter is told as such by a running supervisor", () =>
+  Effect.gen(function* () {
+    const r = new Recording()
+    const template = Child.behavior((_: string) => Effect.die("never started"))
+    const top = yield* r.start([Units.child(template)])
+    const units = Context.get(top.services, Units)
+    const none = undefined as never
+    assert.strictEqual(
+      (yield* Effect.flip(units.startChild(undefined as never as Supervised))).message,
+      "top/test/Units: child undefined failed to start: InvalidSpec: top/test/Units: child must be a child spec or a behavior without arguments, got undefined"
+    )
+    assert.strictEqual((yield* Effect.flip(units.terminate(none))).message, "top/test/Units has no child undefined")
+    assert.strictEqual((yield* Effect.flip(ActorSystem.replay(none))).message, "undefined is no dead letter")
   })
 )
 

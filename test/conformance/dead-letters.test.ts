@@ -23,6 +23,9 @@ it.effect("a letter to a stopped child is delivered once the child runs again, a
     assert.deepStrictEqual(yield* letters, [letter!])
     yield* top.restartChild("a")
     yield* ActorSystem.replay(letter!)
+    // Once, however often it is replayed.
+    const again = yield* Effect.flip(ActorSystem.replay(letter!))
+    assert.strictEqual(again.message, "Add to top/a cannot be delivered: it has been replayed already")
     assert.deepStrictEqual([yield* letters, yield* r.ref("a").ask.Add({ n: 0 })], [[], 3])
   }).pipe(Effect.provide(ActorSystem.layer()))
 )

@@ -179,6 +179,19 @@ for (const restart of ["permanent", "temporary"] as const) {
   )
 }
 
+it.effect("DYN-08 a child that ignores a restart is not kept, and takes no place", () =>
+  Effect.gen(function* () {
+    let starts = 0
+    const init = Effect.suspend(() => (++starts === 2 ? Actor.ignore : Effect.void))
+    const { units } = yield* started({ maxChildren: 1 }, () => ({ init }))
+    const ref = yield* units.at("a")
+    yield* ref.tell.Fail()
+    yield* settled
+    assert.deepStrictEqual([yield* units.count, ref.status], [0, "stopped"])
+    assert.strictEqual(yield* (yield* units.at("a")).ask.Says(), "a")
+  }).pipe(quiet)
+)
+
 it.effect("DYN-10 a failing start gives the plain reason, and lists nothing", () =>
   Effect.gen(function* () {
     const broken = new Broken({ code: 7 })

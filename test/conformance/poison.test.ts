@@ -138,6 +138,57 @@ it.effect("when the supervisor gives up, the message is a dead letter: nothing i
   }).pipe(quiet, Effect.provide(ActorSystem.layer()))
 )
 
+class Beside extends Actor.Service<Beside>()("test/Beside", {
+  /** Takes a second, fails so many times, counted over all runs, and then answers. */
+  Work: { payload: { failures: Schema.Int }, success: Schema.Int },
+  Nothing: {}
+}) {}
+
+const besides = (redeliver: number) =>
+  Effect.gen(function* () {
+    let runs = 0
+    const work = (failures: number) =>
+      Effect.suspend(() => (++runs <= failures ? Effect.fail(new Broken({ code: runs })) : Effect.succeed(runs)))
+    const behavior = Beside.behavior(
+      Beside.sync(() =>
+        Beside.of({
+          Work: Actor.concurrent(({ failures }) => Effect.delay(work(failures), "1 second")),
+          Nothing: () => {}
+        })
+      ),
+      { mailbox: { redeliver } }
+    )
+    const top = yield* Supervisor.start(Supervisor.make("top", { intensity: generous, children: [behavior] }))
+    return { ref: Context.get(top.services, Beside), runs: () => runs }
+  })
+
+it.effect("one handled beside others counts its crashes as well, however many messages come between", () =>
+  Effect.gen(function* () {
+    const { ref, runs } = yield* besides(2)
+    yield* ref.tell.Work({ failures: 9 })
+    for (let i = 0; i < 6; i++) {
+      yield* settled
+      yield* ref.tell.Nothing()
+      yield* TestClock.adjust("1 second")
+    }
+    const reasons = (yield* ActorSystem.deadLetters).map(({ reason }) => reason)
+    const crashes = reasons.map((reason) => (reason._tag === "Poisoned" ? reason.crashes.length : reason._tag))
+    assert.deepStrictEqual([runs(), crashes], [3, [3]])
+  }).pipe(quiet, Effect.provide(ActorSystem.layer()))
+)
+
+it.effect("whoever asked for what is handled beside others goes on waiting too", () =>
+  Effect.gen(function* () {
+    const { ref } = yield* besides(2)
+    const asking = yield* Effect.forkChild(ref.ask.Work({ failures: 2 }))
+    for (let i = 0; i < 3; i++) {
+      yield* settled
+      yield* TestClock.adjust("1 second")
+    }
+    assert.strictEqual(yield* Fiber.join(asking), 3)
+  }).pipe(quiet)
+)
+
 it("how often is a whole number", () => {
   const write = () =>
     Worker.behavior(

@@ -7,6 +7,8 @@ import { quiet } from "../support/recording.ts"
 
 class Slow extends Actor.Service<Slow>()("test/Slow", {
   Wait: {},
+  /** Waits for the gate in a turn of its own, nine seconds later. */
+  Later: {},
   Quick: { success: Schema.Int }
 }) {}
 
@@ -17,7 +19,13 @@ const started = Effect.gen(function* () {
     if (event._tag === "HandlerStuck") events.push(event)
   })
   const behavior = Slow.behavior(
-    Slow.sync(() => Slow.of({ Wait: () => Deferred.await(gate), Quick: () => 1 })),
+    Slow.sync(() =>
+      Slow.of({
+        Wait: () => Deferred.await(gate),
+        Later: () => Actor.pipeToSelf(Effect.sleep("9 seconds"), () => Deferred.await(gate)),
+        Quick: () => 1
+      })
+    ),
     {
       stuckAfter: "10 seconds"
     }
@@ -61,6 +69,18 @@ it.effect("each message has its own time, however many there were before", () =>
   }).pipe(quiet, Effect.provide(ActorSystem.layer()))
 )
 
+it.effect("work of its own that comes later is not the message before it", () =>
+  Effect.gen(function* () {
+    const { events, gate, slow } = yield* started
+    yield* slow.tell.Later()
+    yield* settled
+    yield* TestClock.adjust("9 seconds")
+    yield* TestClock.adjust("6 seconds")
+    assert.deepStrictEqual([events, yield* ActorSystem.stuck], [[], []])
+    yield* Deferred.succeed(gate, undefined)
+  }).pipe(quiet, Effect.provide(ActorSystem.layer()))
+)
+
 it.effect("nothing of the watch is left when the actor has ended", () =>
   Effect.gen(function* () {
     const { events, slow } = yield* started
@@ -85,6 +105,7 @@ it.live("code that does not yield is told of when it is over", () =>
             const until = performance.now() + 5
             while (performance.now() < until);
           },
+          Later: () => {},
           Quick: () => 1
         })
       ),
@@ -100,7 +121,7 @@ it.live("code that does not yield is told of when it is over", () =>
 it("a limit must be a duration above 0", () => {
   const write = () =>
     Slow.behavior(
-      Slow.sync(() => Slow.of({ Wait: () => {}, Quick: () => 1 })),
+      Slow.sync(() => Slow.of({ Wait: () => {}, Later: () => {}, Quick: () => 1 })),
       { stuckAfter: 0 }
     )
   assert.throws(write, /stuckAfter must be a duration above 0/)

@@ -148,7 +148,8 @@ it.effect("a gate: the next child waits until the one before is ready", () =>
 const shut: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown>, string]> = [
   ["fails", Effect.fail(new Broken({ code: 5 })), "Broken"],
   ["does not open in time", Effect.never, "StartTimeout: top/b was not up within 2000 ms"],
-  ["dies", Effect.die("bad gate"), "bad gate"]
+  ["dies", Effect.die("bad gate"), "bad gate"],
+  ["is interrupted", Effect.interrupt, "it ended, or was interrupted, before it was up"]
 ]
 
 for (const [what, ready, message] of shut) {

@@ -596,3 +596,17 @@ it.effect("a transient supervisor that has given up does stay down", () =>
     assert.deepStrictEqual([yield* states(top), (yield* top.budget).used], [{ inner: "stopped" }, 0])
   }).pipe(quiet)
 )
+
+it("what is no spec at all is among the findings, wherever it stands", () => {
+  const none = undefined as never
+  const strange: ReadonlyArray<readonly [Supervisor.ChildSpec<unknown, unknown, unknown>, string]> = [
+    [Supervisor.make("top", { children: 5 as never }), "children must be a list"],
+    [Supervisor.make("top", none), "options must be an object"],
+    [Supervisor.make("top", { children: [Supervisor.child(none)] }), "child must be a child spec"],
+    [
+      Supervisor.graph("top", { children: [Supervisor.effect("e", Effect.void, { needs: 5 as never })] }),
+      "needs must be"
+    ]
+  ]
+  for (const [tree, says] of strange) assert.include(Supervisor.lint(tree).findings[0]?.message, says)
+})

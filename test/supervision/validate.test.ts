@@ -44,20 +44,21 @@ it("a behavior, an effect, a layer and children can be started", () => {
   assert.strictEqual(found(supervisor()), "valid")
 })
 
-const unstartable = [
-  { kind: "actor", target: undefined },
-  { kind: "actor", target: null },
-  { kind: "actor", target: { _tag: "robot" } },
-  { kind: "actor", target: { _tag: "actor", behavior: undefined } },
-  { kind: "actor", target: { _tag: "actor", behavior: null } },
-  { kind: "effect", target: { _tag: "effect", effect: () => 1 } },
-  { kind: "effect", target: { _tag: "effect", effect: undefined } },
-  { kind: "service", target: { _tag: "service", layer: undefined } },
-  { kind: "service", target: { _tag: "service", layer: null } }
+/** A target, and what of it the problem shows: what its maker was given. */
+const unstartable: ReadonlyArray<readonly [kind: string, target: unknown, shown: unknown]> = [
+  ["actor", undefined, undefined],
+  ["actor", null, null],
+  ["actor", { _tag: "robot" }, { _tag: "robot" }],
+  ["actor", { _tag: "actor", behavior: "none" }, "none"],
+  ["actor", { _tag: "actor", behavior: null }, null],
+  ["effect", { _tag: "effect", effect: 1 }, 1],
+  ["effect", { _tag: "effect", effect: undefined }, undefined],
+  ["service", { _tag: "service", layer: undefined }, undefined],
+  ["service", { _tag: "service", layer: {} }, {}]
 ]
 
-it.each(unstartable)("nothing can be started of %o", ({ kind, target }) => {
-  assert.deepStrictEqual(found({ ...actor(), kind, target }), ["a", "start", target])
+it.each(unstartable)("nothing can be started of %s %o", (kind, target, shown) => {
+  assert.deepStrictEqual(found({ ...actor(), kind, target }), ["a", "start", shown])
 })
 
 it("what is started is of the kind that the spec says", () => {
