@@ -9,9 +9,10 @@
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { argumentProblem, describe } from "./arguments.ts"
 import { type Batched, bucketFor } from "./batching.ts"
 import { isReason, type Kind, limitProblem } from "./definition.ts"
-import { type Dims, format, sizeOf } from "./dims.ts"
+import { type Dims, sizeOf } from "./dims.ts"
 import type { Argument, CompiledKernel, KernelSource, ResidentHandle } from "./engine.ts"
 import {
   Closed,
@@ -133,7 +134,7 @@ export class Runner {
   }
 
   private call(kernel: CompiledKernel, args: Values): Effect.Effect<Result | ResidentHandle, Failure> {
-    const problem = this.problem(args)
+    const problem = argumentProblem(args, this.kinds, this.device)
     if (problem !== undefined) return this.fail(problem)
     return this.launch(kernel, args)
   }
@@ -200,24 +201,9 @@ export class Runner {
     }
   }
 
-  // --- Checks ---
-
-  private problem(args: Values): InvalidArgument | undefined {
-    const { kinds } = this
-    if (args.length !== kinds.length) {
-      const [expected, actual] = [`one of ${kinds.length}`, `one of ${args.length}`]
-      return new InvalidArgument({ index: Math.min(args.length, kinds.length), expected, actual })
-    }
-    for (const [index, kind] of kinds.entries()) {
-      const expected = unfit(args[index], kind, this.device)
-      if (expected !== undefined) return new InvalidArgument({ index, expected, actual: describe(args[index]) })
-    }
-    return undefined
-  }
-
   private batchProblem(items: ReadonlyArray<Values>): InvalidArgument | undefined {
     for (const [item, args] of items.entries()) {
-      const problem = this.problem(args)
+      const problem = argumentProblem(args, this.kinds, this.device)
       if (problem !== undefined) return new InvalidArgument({ ...dataOf(problem), item })
       for (const [index, kind] of this.kinds.entries()) {
         const isShared = kind !== "number" && kind.shared
@@ -238,27 +224,3 @@ export class Runner {
 const dataOf = ({ actual, expected, index }: InvalidArgument) => ({ actual, expected, index })
 
 const isNotBatchable = (reason: KernelCompileFailed["reason"]): reason is NotBatchable => reason._tag === "NotBatchable"
-
-/** What it should have been, if it is not. */
-const unfit = (value: unknown, kind: Kind, device: GpuDevice["Service"]): string | undefined => {
-  if (kind === "number") return typeof value === "number" ? undefined : "a number"
-  const buffer = bufferOf(value)
-  if (buffer !== undefined) {
-    if (buffer.device !== device) return "a GpuBuffer of the kernel's own device"
-    return format(buffer.dims) === format(kind.dims) ? undefined : `a GpuBuffer of ${format(kind.dims)}`
-  }
-  const size = sizeOf(kind.dims)
-  if (value instanceof Float32Array && value.length === size) return undefined
-  return `a Float32Array of ${size} numbers (${format(kind.dims)})`
-}
-
-const describe = (value: unknown): string => {
-  const buffer = bufferOf(value)
-  if (buffer !== undefined) return `a GpuBuffer of ${format(buffer.dims)}`
-  if (ArrayBuffer.isView(value)) {
-    const name = value.constructor.name
-    return "length" in value ? `a ${name} of ${String(value.length)}` : `a ${name}`
-  }
-  if (Array.isArray(value)) return "an Array"
-  return value === null || value === undefined ? String(value) : `a ${typeof value}`
-}
