@@ -25,8 +25,10 @@ import { Closed, Crashed, DeviceLost, GpuOutOfMemory, KernelRunFailed, type Kern
 import { hostLimits } from "./inThread.ts"
 import { type Answer, decodeFailure, type Request } from "./isolatedMessages.ts"
 
-/** This file is `.ts` in the sources and `.js` when built, and so is the thread's. */
-const entry = new URL(import.meta.url.endsWith(".ts") ? "./isolatedThread.ts" : "./isolatedThread.js", import.meta.url)
+/** In the sources it is `.ts`, built it is `.js`, like this file; both written out, for tools that look for such files. */
+const entry = import.meta.url.endsWith(".ts")
+  ? new URL("./isolatedThread.ts", import.meta.url)
+  : new URL("./isolatedThread.js", import.meta.url)
 
 /** Makes an engine for `webasm` or `cpu` in a thread of its own. */
 export const makeIsolated: MakeEngine = (options) =>
