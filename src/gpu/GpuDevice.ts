@@ -13,6 +13,7 @@ import { ActorContext } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type * as ChildSpec from "../supervision/ChildSpec.ts"
 import { service } from "../supervision/Supervisor.ts"
+import * as BufferPool from "./BufferPool.ts"
 import type { Engine, Limits, MakeEngine } from "./engine.ts"
 import {
   type Backend,
@@ -79,6 +80,8 @@ export interface Impl {
   readonly parse: Parse
   /** One compilation at a time. */
   readonly compiling: Semaphore.Semaphore
+  /** Arrays in which batches are gathered. */
+  readonly pool: BufferPool.BufferPool
   /** A call, at a time when the device can take it. */
   readonly gate: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
@@ -107,7 +110,7 @@ const make = (options: Options): Effect.Effect<GpuDevice["Service"], GpuUnavaila
     for (const backend of prefer) {
       const engine = engineFor(backend, isolated)({ backend, allowSoftware, concurrency, threads })
       const made = yield* Effect.result(Effect.all([owned(engine), parserFor(backend)]))
-      if (Result.isSuccess(made)) return provide(made.success[0], made.success[1], declined)
+      if (Result.isSuccess(made)) return provide(...made.success, yield* BufferPool.make(), declined)
       declined.push({ backend, reason: made.failure.reason })
     }
     return yield* new GpuUnavailable({ declined })
@@ -135,11 +138,17 @@ const owned = <A, E>(engine: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A,
 
 const parserFor = (backend: Backend) => Effect.mapError(loadParser, (reason): Declined => ({ backend, reason }))
 
-const provide = (engine: Engine, parse: Parse, declined: ReadonlyArray<Declined>): GpuDevice["Service"] => {
+const provide = (
+  engine: Engine,
+  parse: Parse,
+  pool: BufferPool.BufferPool,
+  declined: ReadonlyArray<Declined>
+): GpuDevice["Service"] => {
   const { backend, limits, lost } = engine
   const device: GpuDevice["Service"] = { backend, declined, limits, lost }
   const compiling = Semaphore.makeUnsafe(1)
-  impls.set(device, { engine, parse, compiling, gate: backend === "webgpu" ? (call) => call : oneAtATime() })
+  const gate: Impl["gate"] = backend === "webgpu" ? (call) => call : oneAtATime()
+  impls.set(device, { engine, parse, compiling, pool, gate })
   return device
 }
 

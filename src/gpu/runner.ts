@@ -18,7 +18,7 @@ import {
   Closed,
   Crashed,
   type DeviceLost,
-  type GpuOutOfMemory,
+  GpuOutOfMemory,
   InvalidArgument,
   KernelCompileFailed,
   KernelRunFailed,
@@ -35,8 +35,6 @@ type Values = ReadonlyArray<unknown>
 export class Runner {
   private readonly variants = new Map<string, CompiledKernel>()
   private readonly compiling = Semaphore.makeUnsafe(1)
-  /** Arrays for batches that are not in use, by their length. */
-  private readonly staging = new Map<number, Array<Result>>()
   private closed = false
   private readonly device: GpuDevice["Service"]
   private readonly source: KernelSource
@@ -71,12 +69,7 @@ export class Runner {
     return Effect.gen(function* () {
       const runner = new Runner(device, source, kinds, batched, maxSize, yield* Effect.scope)
       yield* runner.variant("plain", source)
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          runner.closed = true
-          runner.staging.clear()
-        })
-      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => void (runner.closed = true)))
       return runner
     })
   }
@@ -168,37 +161,39 @@ export class Runner {
       const tooLarge = limitProblem(source, this.device.limits)
       if (tooLarge !== undefined) return yield* this.fail(new Crashed({ detail: tooLarge.message }))
       const kernel = yield* this.needed(`batch ${size}`, source)
-      const staged = this.kinds.map((kind, i) => this.gather(items, kind, i, size))
-      const launch = this.launch(kernel, staged) as Effect.Effect<Result, Failure>
-      const all = yield* Effect.ensuring(
-        launch,
-        Effect.sync(() => this.giveBack(staged))
-      )
+      const staged: Array<unknown> = []
+      for (const [i, kind] of this.kinds.entries()) staged.push(yield* this.gather(items, kind, i, size))
+      const all = yield* this.launch(kernel, staged) as Effect.Effect<Result, Failure>
       const length = sizeOf(this.source.output)
       return items.map((_, i) => all.slice(i * length, (i + 1) * length))
-    })
+    }).pipe(Effect.scoped)
   }
 
-  /** One argument of all items, one after the other. What follows the last item is left as it is: nobody sees its results. */
-  private gather(items: ReadonlyArray<Values>, kind: Kind, index: number, size: number): unknown {
-    if (kind !== "number" && kind.shared) return items[0]![index]
+  /** One argument of all items, one after the other. What follows the last item is anything: nobody sees its results. */
+  private gather(
+    items: ReadonlyArray<Values>,
+    kind: Kind,
+    index: number,
+    size: number
+  ): Effect.Effect<unknown, GpuOutOfMemory, Scope.Scope> {
+    if (kind !== "number" && kind.shared) return Effect.succeed(items[0]![index])
     const length = kind === "number" ? 1 : sizeOf(kind.dims)
-    const all = this.staging.get(size * length)?.pop() ?? new Float32Array(size * length)
-    for (const [i, item] of items.entries()) {
-      if (kind === "number") all[i] = item[index] as number
-      else all.set(item[index] as Float32Array, i * length)
-    }
-    return all
-  }
-
-  private giveBack(staged: Values): void {
-    for (const [i, kind] of this.kinds.entries()) {
-      if (this.closed || (kind !== "number" && kind.shared)) continue
-      const array = staged[i] as Result
-      const free = this.staging.get(array.length)
-      if (free === undefined) this.staging.set(array.length, [array])
-      else free.push(array)
-    }
+    return implOf(this.device)
+      .pool.acquire("float32", [size, length], { zeroed: false })
+      .pipe(
+        Effect.mapError(
+          ({ message }) =>
+            new GpuOutOfMemory({ backend: this.device.backend, kernel: this.source.name, detail: message })
+        ),
+        Effect.tap((all) =>
+          Effect.sync(() => {
+            for (const [i, item] of items.entries()) {
+              if (kind === "number") all[i] = item[index] as number
+              else all.set(item[index] as Float32Array, i * length)
+            }
+          })
+        )
+      )
   }
 
   private batchProblem(items: ReadonlyArray<Values>): InvalidArgument | undefined {
