@@ -72,6 +72,29 @@ export interface CompiledKernel {
   ) => Effect.Effect<Float32Array<ArrayBuffer> | ResidentHandle, KernelRunFailed | DeviceLost | GpuOutOfMemory>
 }
 
+/** Where an argument of a step comes from. */
+export type Binding =
+  | { readonly _tag: "Argument"; readonly index: number }
+  | { readonly _tag: "Step"; readonly index: number }
+  | { readonly _tag: "Value"; readonly value: number | Float32Array }
+
+/** Kernels run one after another on each other's results, as data. */
+export interface PipelineSource {
+  readonly name: string
+  readonly kernels: ReadonlyArray<KernelSource>
+  readonly args: ReadonlyArray<ArgumentKind>
+  readonly steps: ReadonlyArray<{ readonly kernel: number; readonly args: ReadonlyArray<Binding> }>
+  /** The steps whose results are the pipeline's. */
+  readonly results: ReadonlyArray<number>
+}
+
+/** A pipeline on its engine. */
+export interface CompiledPipeline {
+  readonly run: (
+    args: ReadonlyArray<Float32Array | number>
+  ) => Effect.Effect<ReadonlyArray<Float32Array<ArrayBuffer>>, KernelRunFailed | DeviceLost | GpuOutOfMemory>
+}
+
 /** What a device runs kernels on. */
 export interface Engine {
   readonly backend: Backend
@@ -83,6 +106,11 @@ export interface Engine {
   readonly compile: (
     source: KernelSource
   ) => Effect.Effect<CompiledKernel, KernelCompileFailed | DeviceLost | GpuOutOfMemory, Scope.Scope>
+  /**
+   * Runs a pipeline as one piece, where that is faster than its steps one by one. Every kernel in it has been compiled by
+   * itself before, so nothing in it is unfit.
+   */
+  readonly pipeline?: (source: PipelineSource) => Effect.Effect<CompiledPipeline, never, Scope.Scope>
   /** Puts values on the device. `data` is read before this suspends. */
   readonly upload: (
     data: Float32Array,

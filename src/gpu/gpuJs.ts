@@ -8,7 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import { sizeOf } from "./dims.ts"
-import type { ArgumentKind, KernelSource } from "./engine.ts"
+import type { ArgumentKind, KernelSource, PipelineSource } from "./engine.ts"
 import { type Backend, Fallback, type KernelCompileFailed, LoopBound, Shape, Syntax } from "./errors.ts"
 
 /** A kernel as gpu.js makes it: a function, with what we read of the machinery behind it. */
@@ -25,10 +25,21 @@ export interface GpuJsKernel {
   }
 }
 
+/** A pipeline as gpu.js makes it. Calls queue up; what is destroyed rejects them. */
+export interface GpuJsPipeline {
+  (...args: ReadonlyArray<unknown>): PromiseLike<ReadonlyArray<unknown>>
+  readonly destroy: () => PromiseLike<unknown>
+  readonly executorKind: string
+}
+
 /** The parts of gpu.js that we use. */
 export interface GpuJs {
   readonly GPU: new (settings: { readonly mode: Backend }) => {
     readonly createKernel: (source: string, settings: object) => GpuJsKernel
+    readonly createPipeline: (
+      orchestrate: (...args: ReadonlyArray<unknown>) => unknown,
+      settings: { readonly threads: boolean }
+    ) => GpuJsPipeline
   }
   readonly input: (value: Float32Array, size: ReadonlyArray<number>) => unknown
   readonly WebGPUContext: { readonly acquire: () => PromiseLike<{ readonly device: unknown }> }
@@ -71,7 +82,7 @@ export const xyz = (dims: ReadonlyArray<number>): ReadonlyArray<number> => dims.
 const dummy = (gpuJs: GpuJs, kind: ArgumentKind): unknown =>
   kind === "number" ? 0 : gpuJs.input(new Float32Array(sizeOf(kind.dims)), xyz(kind.dims))
 
-const settingsOf = (source: KernelSource, backend: Backend, threads: number): object => ({
+const settingsOf = (source: KernelSource, backend: Backend, threads: number) => ({
   output: xyz(source.output),
   argumentTypes: source.args.map((kind) => (kind === "number" ? "Float" : "Input")),
   constants: source.constants,
@@ -169,4 +180,51 @@ export const flat = (result: unknown, output: ReadonlyArray<number>): Float32Arr
     offset += row.length
   }
   return all
+}
+
+/** A pipeline that gpu.js compiles at its first call. */
+export interface BuiltPipeline {
+  readonly call: (args: ReadonlyArray<unknown>) => PromiseLike<ReadonlyArray<Float32Array<ArrayBuffer>>>
+  /** How gpu.js runs it, known after the first call: as one piece (`fused-…`) or step by step (`generic`). */
+  readonly kind: () => string
+  readonly dispose: () => void
+}
+
+/**
+ * Makes a pipeline of kernels that have been found fit. gpu.js records the steps once, when it is first called; the kinds of
+ * arguments are left to it, because what is an `Input` for the first step is the result of another for the next.
+ */
+export const buildPipeline = (gpuJs: GpuJs, backend: Backend, source: PipelineSource): BuiltPipeline => {
+  const gpu = new gpuJs.GPU({ mode: backend })
+  const kernels = source.kernels.map((kernel) => {
+    const { argumentTypes: _, ...settings } = settingsOf(kernel, backend, 1)
+    return gpu.createKernel(kernel.body, settings)
+  })
+  const tensor = (value: unknown, kind: ArgumentKind): unknown =>
+    kind !== "number" && value instanceof Float32Array ? gpuJs.input(value, xyz(kind.dims)) : value
+  const orchestrate = (...args: ReadonlyArray<unknown>): unknown => {
+    const results: Array<unknown> = []
+    for (const { args: bindings, kernel } of source.steps) {
+      const kinds = source.kernels[kernel]!.args
+      const values = bindings.map((binding, i) => {
+        if (binding._tag === "Argument") return args[binding.index]
+        return binding._tag === "Step" ? results[binding.index] : tensor(binding.value, kinds[i]!)
+      })
+      results.push(kernels[kernel]!(...values))
+    }
+    return source.results.map((step) => results[step])
+  }
+  // gpu.js counts the parameters.
+  Object.defineProperty(orchestrate, "length", { value: source.args.length })
+  // With threads it would take as many as there are cores, and a pool of its own for each pipeline.
+  const pipeline = gpu.createPipeline(orchestrate, { threads: false })
+  const outputs = source.results.map((step) => source.kernels[source.steps[step]!.kernel]!.output)
+  return {
+    call: (args) =>
+      pipeline(...source.args.map((kind, i) => tensor(args[i], kind))).then((results) =>
+        results.map((result, i) => flat(result, outputs[i]!))
+      ),
+    kind: () => pipeline.executorKind,
+    dispose: () => void pipeline.destroy().then(undefined, () => {})
+  }
 }

@@ -4,9 +4,19 @@
  */
 import * as Effect from "effect/Effect"
 import { sizeOf } from "./dims.ts"
-import type { Argument, CompiledKernel, Engine, KernelSource, Limits, MakeEngine, ResidentHandle } from "./engine.ts"
+import type {
+  Argument,
+  CompiledKernel,
+  CompiledPipeline,
+  Engine,
+  KernelSource,
+  PipelineSource,
+  Limits,
+  MakeEngine,
+  ResidentHandle
+} from "./engine.ts"
 import { type Backend, Crashed, GpuOutOfMemory, KernelCompileFailed, KernelRunFailed } from "./errors.ts"
-import { build, type Built, flat, type GpuJs, loadGpuJs, messageOf, reasonOf } from "./gpuJs.ts"
+import { build, buildPipeline, type Built, flat, type GpuJs, loadGpuJs, messageOf, reasonOf } from "./gpuJs.ts"
 
 /** WebAssembly has 32 bits of memory; one JavaScript array may have a little more. */
 export const hostLimits: Limits = {
@@ -48,6 +58,8 @@ export const makeInThread: MakeEngine = ({ backend, threads }) =>
       backend,
       limits: hostLimits,
       compile: (source) => compile(gpuJs, backend, source, threads),
+      // Plain JavaScript gains nothing from it.
+      ...(backend === "webasm" ? { pipeline: (source) => pipeline(gpuJs, backend, source) } : undefined),
       upload: (data, dims) => Effect.sync(() => hostHandle(new Float32Array(data), dims)),
       lost: Effect.never
     }
@@ -77,10 +89,7 @@ const run = (
   built: Built,
   args: ReadonlyArray<Argument>
 ): ReturnType<CompiledKernel["run"]> => {
-  const failed = (thrown: unknown) =>
-    isExhausted(thrown)
-      ? new GpuOutOfMemory({ backend, kernel: source.name, detail: messageOf(thrown) })
-      : new KernelRunFailed({ kernel: source.name, reason: new Crashed({ detail: messageOf(thrown) }) })
+  const failed = failureOf(backend, source.name)
   const finish = (result: unknown) => {
     const values = flat(result, source.output)
     return source.resident ? hostHandle(values, source.output) : values
@@ -93,6 +102,22 @@ const run = (
     )
   )
 }
+
+const failureOf = (backend: Backend, kernel: string) => (thrown: unknown) =>
+  isExhausted(thrown)
+    ? new GpuOutOfMemory({ backend, kernel, detail: messageOf(thrown) })
+    : new KernelRunFailed({ kernel, reason: new Crashed({ detail: messageOf(thrown) }) })
+
+const pipeline = (gpuJs: GpuJs, backend: Backend, source: PipelineSource) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => buildPipeline(gpuJs, backend, source)),
+      (built) => Effect.sync(built.dispose)
+    ),
+    (built): CompiledPipeline => ({
+      run: (args) => Effect.tryPromise({ try: () => built.call(args), catch: failureOf(backend, source.name) })
+    })
+  )
 
 const isPromise = (value: unknown): boolean =>
   typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"

@@ -9,15 +9,16 @@
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { argumentProblem, describe } from "./arguments.ts"
 import { type Batched, bucketFor } from "./batching.ts"
 import { isReason, type Kind, limitProblem } from "./definition.ts"
-import { type Dims, format, sizeOf } from "./dims.ts"
+import { type Dims, sizeOf } from "./dims.ts"
 import type { Argument, CompiledKernel, KernelSource, ResidentHandle } from "./engine.ts"
 import {
   Closed,
   Crashed,
   type DeviceLost,
-  type GpuOutOfMemory,
+  GpuOutOfMemory,
   InvalidArgument,
   KernelCompileFailed,
   KernelRunFailed,
@@ -34,8 +35,6 @@ type Values = ReadonlyArray<unknown>
 export class Runner {
   private readonly variants = new Map<string, CompiledKernel>()
   private readonly compiling = Semaphore.makeUnsafe(1)
-  /** Arrays for batches that are not in use, by their length. */
-  private readonly staging = new Map<number, Array<Result>>()
   private closed = false
   private readonly device: GpuDevice["Service"]
   private readonly source: KernelSource
@@ -70,12 +69,7 @@ export class Runner {
     return Effect.gen(function* () {
       const runner = new Runner(device, source, kinds, batched, maxSize, yield* Effect.scope)
       yield* runner.variant("plain", source)
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          runner.closed = true
-          runner.staging.clear()
-        })
-      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => void (runner.closed = true)))
       return runner
     })
   }
@@ -133,7 +127,7 @@ export class Runner {
   }
 
   private call(kernel: CompiledKernel, args: Values): Effect.Effect<Result | ResidentHandle, Failure> {
-    const problem = this.problem(args)
+    const problem = argumentProblem(args, this.kinds, this.device)
     if (problem !== undefined) return this.fail(problem)
     return this.launch(kernel, args)
   }
@@ -167,57 +161,44 @@ export class Runner {
       const tooLarge = limitProblem(source, this.device.limits)
       if (tooLarge !== undefined) return yield* this.fail(new Crashed({ detail: tooLarge.message }))
       const kernel = yield* this.needed(`batch ${size}`, source)
-      const staged = this.kinds.map((kind, i) => this.gather(items, kind, i, size))
-      const launch = this.launch(kernel, staged) as Effect.Effect<Result, Failure>
-      const all = yield* Effect.ensuring(
-        launch,
-        Effect.sync(() => this.giveBack(staged))
-      )
+      const staged: Array<unknown> = []
+      for (const [i, kind] of this.kinds.entries()) staged.push(yield* this.gather(items, kind, i, size))
+      const all = yield* this.launch(kernel, staged) as Effect.Effect<Result, Failure>
       const length = sizeOf(this.source.output)
       return items.map((_, i) => all.slice(i * length, (i + 1) * length))
-    })
+    }).pipe(Effect.scoped)
   }
 
-  /** One argument of all items, one after the other. What follows the last item is left as it is: nobody sees its results. */
-  private gather(items: ReadonlyArray<Values>, kind: Kind, index: number, size: number): unknown {
-    if (kind !== "number" && kind.shared) return items[0]![index]
+  /** One argument of all items, one after the other. What follows the last item is anything: nobody sees its results. */
+  private gather(
+    items: ReadonlyArray<Values>,
+    kind: Kind,
+    index: number,
+    size: number
+  ): Effect.Effect<unknown, GpuOutOfMemory, Scope.Scope> {
+    if (kind !== "number" && kind.shared) return Effect.succeed(items[0]![index])
     const length = kind === "number" ? 1 : sizeOf(kind.dims)
-    const all = this.staging.get(size * length)?.pop() ?? new Float32Array(size * length)
-    for (const [i, item] of items.entries()) {
-      if (kind === "number") all[i] = item[index] as number
-      else all.set(item[index] as Float32Array, i * length)
-    }
-    return all
-  }
-
-  private giveBack(staged: Values): void {
-    for (const [i, kind] of this.kinds.entries()) {
-      if (this.closed || (kind !== "number" && kind.shared)) continue
-      const array = staged[i] as Result
-      const free = this.staging.get(array.length)
-      if (free === undefined) this.staging.set(array.length, [array])
-      else free.push(array)
-    }
-  }
-
-  // --- Checks ---
-
-  private problem(args: Values): InvalidArgument | undefined {
-    const { kinds } = this
-    if (args.length !== kinds.length) {
-      const [expected, actual] = [`one of ${kinds.length}`, `one of ${args.length}`]
-      return new InvalidArgument({ index: Math.min(args.length, kinds.length), expected, actual })
-    }
-    for (const [index, kind] of kinds.entries()) {
-      const expected = unfit(args[index], kind, this.device)
-      if (expected !== undefined) return new InvalidArgument({ index, expected, actual: describe(args[index]) })
-    }
-    return undefined
+    return implOf(this.device)
+      .pool.acquire("float32", [size, length], { zeroed: false })
+      .pipe(
+        Effect.mapError(
+          ({ message }) =>
+            new GpuOutOfMemory({ backend: this.device.backend, kernel: this.source.name, detail: message })
+        ),
+        Effect.tap((all) =>
+          Effect.sync(() => {
+            for (const [i, item] of items.entries()) {
+              if (kind === "number") all[i] = item[index] as number
+              else all.set(item[index] as Float32Array, i * length)
+            }
+          })
+        )
+      )
   }
 
   private batchProblem(items: ReadonlyArray<Values>): InvalidArgument | undefined {
     for (const [item, args] of items.entries()) {
-      const problem = this.problem(args)
+      const problem = argumentProblem(args, this.kinds, this.device)
       if (problem !== undefined) return new InvalidArgument({ ...dataOf(problem), item })
       for (const [index, kind] of this.kinds.entries()) {
         const isShared = kind !== "number" && kind.shared
@@ -238,27 +219,3 @@ export class Runner {
 const dataOf = ({ actual, expected, index }: InvalidArgument) => ({ actual, expected, index })
 
 const isNotBatchable = (reason: KernelCompileFailed["reason"]): reason is NotBatchable => reason._tag === "NotBatchable"
-
-/** What it should have been, if it is not. */
-const unfit = (value: unknown, kind: Kind, device: GpuDevice["Service"]): string | undefined => {
-  if (kind === "number") return typeof value === "number" ? undefined : "a number"
-  const buffer = bufferOf(value)
-  if (buffer !== undefined) {
-    if (buffer.device !== device) return "a GpuBuffer of the kernel's own device"
-    return format(buffer.dims) === format(kind.dims) ? undefined : `a GpuBuffer of ${format(kind.dims)}`
-  }
-  const size = sizeOf(kind.dims)
-  if (value instanceof Float32Array && value.length === size) return undefined
-  return `a Float32Array of ${size} numbers (${format(kind.dims)})`
-}
-
-const describe = (value: unknown): string => {
-  const buffer = bufferOf(value)
-  if (buffer !== undefined) return `a GpuBuffer of ${format(buffer.dims)}`
-  if (ArrayBuffer.isView(value)) {
-    const name = value.constructor.name
-    return "length" in value ? `a ${name} of ${String(value.length)}` : `a ${name}`
-  }
-  if (Array.isArray(value)) return "an Array"
-  return value === null || value === undefined ? String(value) : `a ${typeof value}`
-}

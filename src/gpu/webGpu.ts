@@ -10,9 +10,20 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { sizeOf } from "./dims.ts"
-import type { Argument, CompiledKernel, Engine, KernelSource, Limits, MakeEngine, ResidentHandle } from "./engine.ts"
+import type {
+  Argument,
+  CompiledKernel,
+  CompiledPipeline,
+  Engine,
+  KernelSource,
+  PipelineSource,
+  Limits,
+  MakeEngine,
+  ResidentHandle
+} from "./engine.ts"
 import {
   Closed,
   Crashed,
@@ -23,7 +34,18 @@ import {
   Rejected,
   Syntax
 } from "./errors.ts"
-import { build, type Built, flat, type GpuJs, loadGpuJs, messageOf, reasonOf, xyz } from "./gpuJs.ts"
+import {
+  build,
+  buildPipeline,
+  type Built,
+  type BuiltPipeline,
+  flat,
+  type GpuJs,
+  loadGpuJs,
+  messageOf,
+  reasonOf,
+  xyz
+} from "./gpuJs.ts"
 import { open, type Opened, type RawBuffer, type RawDevice } from "./webGpuDevice.ts"
 
 /** Numbers fixed by the WebGPU specification. */
@@ -42,6 +64,7 @@ export const makeWebGpu: MakeEngine = ({ allowSoftware, concurrency }) =>
       backend: "webgpu",
       limits: limitsOf(opened.device),
       compile: (source) => card.compile(source),
+      pipeline: (source) => card.pipeline(source),
       upload: (data, dims) => card.upload(data, dims),
       lost: Deferred.await(opened.lost)
     }
@@ -72,6 +95,12 @@ interface Held {
   closed: boolean
 }
 
+/** A pipeline of one scope. */
+interface HeldPipeline {
+  built: BuiltPipeline
+  closed: boolean
+}
+
 class Card {
   private readonly compiling = Semaphore.makeUnsafe(1)
   private readonly inFlight: Semaphore.Semaphore
@@ -94,7 +123,9 @@ class Card {
           held.closed = true
           held.built?.dispose()
         })
-    ).pipe(Effect.map((held): CompiledKernel => ({ run: (args) => this.inFlightOf(this.run(held, args), source) })))
+    ).pipe(
+      Effect.map((held): CompiledKernel => ({ run: (args) => this.inFlightOf(this.run(held, args), source.resident) }))
+    )
   }
 
   upload(data: Float32Array, dims: ReadonlyArray<number>): ReturnType<Engine["upload"]> {
@@ -109,6 +140,43 @@ class Card {
       Effect.flatMap((outcome) => this.judge("GpuBuffer", outcome)),
       Effect.map((result) => this.handle(result as never, dims))
     )
+  }
+
+  pipeline(source: PipelineSource): Effect.Effect<CompiledPipeline, never, Scope.Scope> {
+    const make = () => buildPipeline(this.gpuJs, "webgpu", source)
+    return Effect.acquireRelease(
+      Effect.sync((): HeldPipeline => ({ built: make(), closed: false })),
+      (held) =>
+        Effect.sync(() => {
+          held.closed = true
+          held.built.dispose()
+        })
+    ).pipe(
+      Effect.map((held) => ({
+        run: (args) => this.inFlightOf(this.runPipeline(held, source.name, args, make), false)
+      }))
+    )
+  }
+
+  /** A call suspends between what it sends, so it is alone between its scopes, as a compilation is. */
+  private runPipeline(
+    held: HeldPipeline,
+    name: string,
+    args: ReadonlyArray<Float32Array | number>,
+    make: () => BuiltPipeline
+  ): ReturnType<CompiledPipeline["run"]> {
+    const call = Effect.gen({ self: this }, function* () {
+      if (held.closed) return yield* failed(name, new Closed({}))
+      const settled = yield* this.started(() => held.built.call(args))
+      const outcome = { ...settled, ...(yield* this.popped()) }
+      if (held.closed && outcome.thrown !== undefined) return yield* failed(name, new Closed({}))
+      if (isFault(outcome) && !held.closed) {
+        held.built.dispose()
+        held.built = make()
+      }
+      return yield* this.judge(name, outcome)
+    })
+    return this.compiling.withPermit(call)
   }
 
   /** Sends something off; its scopes are popped before anybody else can push. */
@@ -212,7 +280,7 @@ class Card {
   }
 
   /** Bounds what is in flight: the permit comes back when the device is done. */
-  private inFlightOf<A>(call: Effect.Effect<A, CallError>, { resident }: KernelSource): Effect.Effect<A, CallError> {
+  private inFlightOf<A>(call: Effect.Effect<A, CallError>, resident: boolean): Effect.Effect<A, CallError> {
     const { device, inFlight } = this
     const release = inFlight.release(1)
     const done = Effect.ignore(Effect.tryPromise(() => device.queue.onSubmittedWorkDone()))

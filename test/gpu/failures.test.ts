@@ -1,7 +1,7 @@
 /** What can fail on a graphics card, each made to fail on Dawn's null adapter: every mode becomes a typed error. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
-import { GpuBuffer, GpuDevice, Kernel } from "effect-otp/gpu"
+import { GpuBuffer, GpuDevice, Kernel, Pipeline } from "effect-otp/gpu"
 import type { RawDevice } from "../../src/gpu/webGpuDevice.ts"
 import { nullDevice, onNull } from "./nullAdapter.ts"
 
@@ -11,6 +11,12 @@ const Same = Kernel.make("Same", {
   body: function (v) {
     return v[this.thread.x]!
   }
+})
+
+const Thrice = Pipeline.make("Thrice", {
+  args: [Kernel.tensor(64)],
+  kernels: { same: Same },
+  body: ({ same }, v) => same(same(same(v)))
 })
 
 const zeros = new Float32Array(64)
@@ -188,6 +194,32 @@ describe("the device", () => {
     )
   )
 
+  it.live("has no memory for a call of a pipeline: it fails, and the next works", () =>
+    onNull((raw) =>
+      Effect.gen(function* () {
+        const planned = sabotage(raw)
+        const pipeline = yield* Pipeline.compile(Thrice)
+        assert.strictEqual((yield* pipeline.run(zeros)).length, 64)
+        planned.exhausted = 1
+        assert.strictEqual((yield* Effect.flip(pipeline.run(zeros)))._tag, "GpuOutOfMemory")
+        assert.strictEqual((yield* pipeline.run(zeros)).length, 64)
+      })
+    )
+  )
+
+  it.live("finds fault with the first call of a pipeline: it fails, and the next works", () =>
+    onNull((raw) =>
+      Effect.gen(function* () {
+        const planned = sabotage(raw)
+        const pipeline = yield* Pipeline.compile(Thrice)
+        planned.refused = 1
+        const error = yield* Effect.flip(pipeline.run(zeros))
+        assert.strictEqual(error._tag, "KernelRunFailed")
+        assert.strictEqual((yield* pipeline.run(zeros)).length, 64)
+      })
+    )
+  )
+
   it.live("runs out of memory where no call can be told: whoever watches is", () =>
     onNull((raw) =>
       Effect.gen(function* () {
@@ -207,6 +239,8 @@ describe("the device is lost", () => {
         const device = yield* GpuDevice.GpuDevice
         const kernel = yield* Kernel.compile(Same)
         const buffer = yield* kernel.resident(zeros)
+        const pipeline = yield* Pipeline.compile(Thrice)
+        yield* pipeline.run(zeros)
         raw.destroy()
         const lost = yield* Effect.flip(device.lost)
         assert.strictEqual(lost._tag, "DeviceLost")
@@ -215,6 +249,7 @@ describe("the device is lost", () => {
           kernel.runBatch([[zeros]]),
           kernel.resident(zeros),
           buffer.read,
+          pipeline.run(zeros),
           GpuBuffer.from(zeros, [64]),
           Kernel.compile(Same)
         ] as ReadonlyArray<
