@@ -11,6 +11,7 @@ import type * as Stream from "effect/Stream"
 import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as RpcSchema from "effect/rpc/RpcSchema"
+import type { Covariant } from "effect/Types"
 
 /**
  * One message. Without `success` the reply is void; without `error` it cannot fail; `stream` replies with many values.
@@ -102,14 +103,35 @@ export type Streaming<P> = { [K in keyof P as P[K] extends { readonly stream: tr
 export type Asking<P> = { [K in keyof P as P[K] extends { readonly stream: true } ? never : K]: P[K] }
 
 /**
+ * An effect of an `A`, whatever it may fail with and need. It says nothing of those, so that they are inferred from the
+ * handler alone: were they `unknown` here, `Effect.catchTag` and its like at a handler's end would take them from here.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export interface EffectOf<out A> {
+  readonly [Effect.TypeId]: { readonly _A: Covariant<A> }
+}
+
+/**
+ * A stream of `A`s, whatever it may fail with and need.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export interface StreamOf<out A> {
+  readonly [Stream.TypeId]: { readonly _A: Covariant<A> }
+}
+
+/**
  * What a handler may return: a value, an effect or a generator of the reply; a stream for streaming messages.
  *
  * @category type-level
  * @since 0.1.0
  */
 export type Result<M> = M extends { readonly stream: true }
-  ? Stream.Stream<Success<M>, unknown, unknown>
-  : Success<M> | Effect.Effect<Success<M>, unknown, unknown> | Generator<unknown, Success<M>, never>
+  ? StreamOf<Success<M>>
+  : Success<M> | EffectOf<Success<M>> | Generator<unknown, Success<M>, never>
 
 /**
  * The messages of a protocol as effect/rpc definitions.
