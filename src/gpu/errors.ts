@@ -4,7 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/** What kernels run on: a graphics card, WebAssembly, or plain JavaScript. */
+/** The schema of backends. @internal */
 export const Backend = Schema.Literals(["webgpu", "webasm", "cpu"])
 
 /**
@@ -15,7 +15,7 @@ export const Backend = Schema.Literals(["webgpu", "webasm", "cpu"])
  */
 export type Backend = typeof Backend.Type
 
-/** A backend that was asked for and could not be had, and why. */
+/** The schema of what is declined. @internal */
 export const Declined = Schema.Struct({ backend: Backend, reason: Schema.String })
 
 /**
