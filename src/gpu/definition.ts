@@ -5,6 +5,7 @@
 import type { ArgumentKind, KernelSource, Limits } from "./engine.ts"
 import { type KernelCompileFailed, Limit, NotPlainFunction, Shape } from "./errors.ts"
 import { type Dims, problemWith, sizeOf } from "./dims.ts"
+import { pitfallIn } from "./pitfalls.ts"
 import { named, type Parse, type Parsed, paramsOf, parseFunction, problemIn, withPlainCalls } from "./syntax.ts"
 
 type Reason = KernelCompileFailed["reason"]
@@ -58,14 +59,19 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   const shape = shapeProblem(definition)
   if (shape !== undefined) return shape
 
-  const names = new Set(Object.keys(functions))
+  const reading: Reading = {
+    parse,
+    helpers: new Set(Object.keys(functions)),
+    dimensions: output.length,
+    limited: loopLimit !== undefined
+  }
   const helpers: Array<Parsed> = []
   for (const [name, helper] of Object.entries(functions)) {
-    const parsed = plain(parse, `functions.${name}`, helper, names, output.length)
+    const parsed = plain(reading, `functions.${name}`, helper)
     if (isReason(parsed)) return parsed
     helpers.push(parsed)
   }
-  const body = plain(parse, "body", definition.body, names, output.length)
+  const body = plain(reading, "body", definition.body)
   if (isReason(body)) return body
   const params = paramsOf(body).length
   if (params !== args.length) {
@@ -86,18 +92,23 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   return limitProblem(source, limits) ?? { source, body, helpers }
 }
 
+/** What a function of a kernel is read with. */
+interface Reading {
+  readonly parse: Parse
+  readonly helpers: ReadonlySet<string>
+  /** Of the output. */
+  readonly dimensions: number
+  /** Whether the kernel says how far its loops may go. */
+  readonly limited: boolean
+}
+
 /** A function parsed, found fit, and with its helpers called by their plain names. */
-const plain = (
-  parse: Parse,
-  where: string,
-  given: unknown,
-  helpers: ReadonlySet<string>,
-  dimensions: number
-): Parsed | Reason => {
+const plain = (reading: Reading, where: string, given: unknown): Parsed | Reason => {
+  const { dimensions, helpers, limited, parse } = reading
   if (typeof given !== "function") return new NotPlainFunction({ function: where, found: typeof given })
   const parsed = parseFunction(parse, where, given.toString())
   if (isReason(parsed)) return parsed
-  const problem = problemIn(parsed, helpers, dimensions)
+  const problem = pitfallIn(parsed, limited) ?? problemIn(parsed, helpers, dimensions)
   if (problem !== undefined) return problem
   const helper = where.startsWith("functions.") ? where.slice("functions.".length) : undefined
   const text = withPlainCalls(parsed, helpers)
