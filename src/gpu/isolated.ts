@@ -22,6 +22,7 @@ import type {
   ResidentHandle
 } from "./engine.ts"
 import { Closed, Crashed, DeviceLost, GpuOutOfMemory, KernelRunFailed, type KernelCompileFailed } from "./errors.ts"
+import { messageOf } from "./gpuJs.ts"
 import { hostLimits } from "./inThread.ts"
 import { type Answer, decodeFailure, type Request } from "./isolatedMessages.ts"
 
@@ -55,8 +56,10 @@ const loadThreads: Effect.Effect<Start, string> = Effect.tryPromise({
     Effect.map(
       Effect.promise(() => import("node:process")),
       ({ execArgv }) => {
-        // About the text given to `node --eval`, and refused for the file of a thread.
-        const flags: WorkerOptions = { execArgv: execArgv.filter((flag) => !flag.startsWith("--input-type")) }
+        // The flags of this process, which Node takes over best by itself; but one that is about the text given to
+        // `node --eval` it refuses for the file of a thread.
+        const isEvaluated = execArgv.some((flag) => flag.startsWith("--input-type"))
+        const flags: WorkerOptions = isEvaluated ? { execArgv: [] } : {}
         return (options: EngineOptions) => new Worker(entry, { ...flags, workerData: options })
       }
     )
@@ -180,14 +183,19 @@ class Host implements Engine {
     if (current !== undefined && !current.isGone) return Effect.succeed(current)
     const gone = (detail: string): Gone => ({ _tag: "Gone", detail, outOfMemory: false })
     if (this.isClosed) return Effect.fail(gone("the device was closed"))
-    const thread = new Thread(this.start(this.options))
-    this.current = thread
-    return Effect.flatMap(thread.ask(), (answer): Effect.Effect<Thread, Gone> => {
-      if (answer._tag === "Ready") return Effect.succeed(thread)
-      // Gone at its very start: the file of the thread was not found, most of the time.
-      const detail = answer._tag === "Declined" ? answer.reason : `${detailOf(answer)}; ${remedy}`
-      return Effect.andThen(thread.end, Effect.fail(gone(detail)))
-    })
+    return Effect.flatMap(
+      Effect.try({ try: () => this.start(this.options), catch: (thrown) => gone(messageOf(thrown)) }),
+      (worker) => {
+        const thread = new Thread(worker)
+        this.current = thread
+        return Effect.flatMap(thread.ask(), (answer): Effect.Effect<Thread, Gone> => {
+          if (answer._tag === "Ready") return Effect.succeed(thread)
+          // Gone at its very start: the file of the thread was not found, most of the time.
+          const detail = answer._tag === "Declined" ? answer.reason : `${detailOf(answer)}; ${remedy}`
+          return Effect.andThen(thread.end, Effect.fail(gone(detail)))
+        })
+      }
+    )
   })
 
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
