@@ -62,6 +62,7 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   const reading: Reading = {
     parse,
     helpers: new Set(Object.keys(functions)),
+    constants,
     dimensions: output.length,
     limited: loopLimit !== undefined
   }
@@ -96,6 +97,7 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
 interface Reading {
   readonly parse: Parse
   readonly helpers: ReadonlySet<string>
+  readonly constants: Readonly<Record<string, unknown>>
   /** Of the output. */
   readonly dimensions: number
   /** Whether the kernel says how far its loops may go. */
@@ -104,11 +106,11 @@ interface Reading {
 
 /** A function parsed, found fit, and with its helpers called by their plain names. */
 const plain = (reading: Reading, where: string, given: unknown): Parsed | Reason => {
-  const { dimensions, helpers, limited, parse } = reading
+  const { constants, dimensions, helpers, limited, parse } = reading
   if (typeof given !== "function") return new NotPlainFunction({ function: where, found: typeof given })
   const parsed = parseFunction(parse, where, given.toString())
   if (isReason(parsed)) return parsed
-  const problem = pitfallIn(parsed, limited) ?? problemIn(parsed, helpers, dimensions)
+  const problem = pitfallIn(parsed, constants, limited) ?? problemIn(parsed, helpers, dimensions)
   if (problem !== undefined) return problem
   const helper = where.startsWith("functions.") ? where.slice("functions.".length) : undefined
   const text = withPlainCalls(parsed, helpers)

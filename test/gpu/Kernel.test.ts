@@ -355,6 +355,17 @@ describe.each(backends)("on %s", (backend) => {
       )
     )
 
+    it.live("a parameter with the name of a constant, also a helper's", () =>
+      run(
+        Effect.gen(function* () {
+          const own = compileError({ ...withBody((v: V) => v), body, constants: { v: 1 } })
+          const helpers = { ...withBody(body), functions: { halved }, constants: { x: 1 } }
+          assert.include((yield* own).message, "its parameter v has the name of a constant")
+          assert.include((yield* compileError(helpers)).message, "functions.halved: its parameter x")
+        })
+      )
+    )
+
     it.live("but not what only looks like it", () =>
       run(
         Effect.gen(function* () {
