@@ -6,7 +6,16 @@ import type { ArgumentKind, KernelSource, Limits } from "./engine.ts"
 import { type KernelCompileFailed, Limit, NotPlainFunction, Shape } from "./errors.ts"
 import { type Dims, problemWith, sizeOf } from "./dims.ts"
 import { pitfallIn } from "./pitfalls.ts"
-import { named, type Parse, type Parsed, paramsOf, parseFunction, problemIn, withPlainCalls } from "./syntax.ts"
+import {
+  helperName,
+  named,
+  type Parse,
+  type Parsed,
+  paramsOf,
+  parseFunction,
+  problemIn,
+  withHelperCalls
+} from "./syntax.ts"
 
 type Reason = KernelCompileFailed["reason"]
 
@@ -82,7 +91,7 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   const source: KernelSource = {
     name,
     body: body.text,
-    functions: helpers.map((helper, i) => ({ name: Object.keys(functions)[i]!, source: helper.text })),
+    functions: helpers.map((helper, i) => ({ name: helperName(Object.keys(functions)[i]!), source: helper.text })),
     constants: constants as KernelSource["constants"],
     args: args.map((kind): ArgumentKind => (kind === "number" ? kind : { dims: kind.dims })),
     output,
@@ -104,7 +113,7 @@ interface Reading {
   readonly limited: boolean
 }
 
-/** A function parsed, found fit, and with its helpers called by their plain names. */
+/** A function parsed, found fit, and with its helpers called by the names they have for gpu.js. */
 const plain = (reading: Reading, where: string, given: unknown): Parsed | Reason => {
   const { constants, dimensions, helpers, limited, parse } = reading
   if (typeof given !== "function") return new NotPlainFunction({ function: where, found: typeof given })
@@ -113,10 +122,10 @@ const plain = (reading: Reading, where: string, given: unknown): Parsed | Reason
   const problem = pitfallIn(parsed, constants, limited) ?? problemIn(parsed, helpers, dimensions)
   if (problem !== undefined) return problem
   const helper = where.startsWith("functions.") ? where.slice("functions.".length) : undefined
-  const text = withPlainCalls(parsed, helpers)
+  const text = withHelperCalls(parsed, helpers)
   const again = parseFunction(parse, where, text)
   if (helper === undefined || isReason(again)) return again
-  return parseFunction(parse, where, named(again, helper))
+  return parseFunction(parse, where, named(again, helperName(helper)))
 }
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/

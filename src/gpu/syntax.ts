@@ -180,24 +180,32 @@ const helperOf = (parent: Node, node: Node, helpers: ReadonlySet<string>): strin
   return helpers.has(name) ? name : undefined
 }
 
-/** The text with each helper called by its plain name. */
-export const withPlainCalls = (parsed: Parsed, helpers: ReadonlySet<string>): string => {
+/** The name of a helper in what gpu.js is given: one that is no name of gpu.js's own. */
+export const helperName = (name: string): string => `helper_${name}`
+
+/** The text with each helper called by that name. */
+export const withHelperCalls = (parsed: Parsed, helpers: ReadonlySet<string>): string => {
   const edits: Array<Edit> = []
   descend(parsed.tree, (node) => {
     if (node.type !== "CallExpression") return
     const callee = node["callee"] as Node
     // (0, module.helper)(x)
     const inner = callee.type === "SequenceExpression" ? (callee["expressions"] as ReadonlyArray<Node>).at(-1)! : callee
-    if (inner.type !== "MemberExpression") return
-    const name = helperOf(inner, inner["object"] as Node, helpers)
+    const name =
+      inner.type === "MemberExpression"
+        ? helperOf(inner, inner["object"] as Node, helpers)
+        : helpers.has(String(inner["name"]))
+          ? String(inner["name"])
+          : undefined
     if (name === undefined) return
+    // From the start of the call up to its first argument, parentheses included.
     const opening = /^\s*\)*\s*\(/.exec(parsed.text.slice(callee.end))![0]
-    edits.push({ start: node.start, end: callee.end + opening.length, text: `${name}(` })
+    edits.push({ start: node.start, end: callee.end + opening.length, text: `${helperName(name)}(` })
   })
   return edited(parsed.text, edits)
 }
 
-/** The text of a helper under the name by which it is called. */
+/** The text of a function under another name. */
 export const named = (parsed: Parsed, name: string): string => {
   const open = parsed.text.indexOf("(", (parsed.tree["id"] as Node | null)?.end ?? parsed.tree.start)
   return `function ${name}${parsed.text.slice(open)}`
