@@ -6,16 +6,8 @@ import type { ArgumentKind, KernelSource, Limits } from "./engine.ts"
 import { type KernelCompileFailed, Limit, NotPlainFunction, Shape } from "./errors.ts"
 import { type Dims, problemWith, sizeOf } from "./dims.ts"
 import { pitfallIn } from "./pitfalls.ts"
-import {
-  helperName,
-  named,
-  type Parse,
-  type Parsed,
-  paramsOf,
-  parseFunction,
-  problemIn,
-  withHelperCalls
-} from "./syntax.ts"
+import { helperName, named, withAssignments, withHelperCalls } from "./rewriting.ts"
+import { type Parse, type Parsed, paramsOf, parseFunction, problemIn } from "./syntax.ts"
 
 type Reason = KernelCompileFailed["reason"]
 
@@ -121,11 +113,11 @@ const plain = (reading: Reading, where: string, given: unknown): Parsed | Reason
   if (isReason(parsed)) return parsed
   const problem = pitfallIn(parsed, constants, limited) ?? problemIn(parsed, helpers, dimensions)
   if (problem !== undefined) return problem
-  const helper = where.startsWith("functions.") ? where.slice("functions.".length) : undefined
-  const text = withHelperCalls(parsed, helpers)
-  const again = parseFunction(parse, where, text)
-  if (helper === undefined || isReason(again)) return again
-  return parseFunction(parse, where, named(again, helperName(helper)))
+  const called = parseFunction(parse, where, withHelperCalls(parsed, helpers))
+  if (isReason(called)) return called
+  const rewritten = parseFunction(parse, where, withAssignments(called))
+  if (isReason(rewritten) || !where.startsWith("functions.")) return rewritten
+  return parseFunction(parse, where, named(rewritten, helperName(where.slice("functions.".length))))
 }
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/

@@ -169,9 +169,39 @@ const bodies: Readonly<Record<string, (this: This, v: V, s: number) => number>> 
     a -= 3
     a *= 2.5
     a /= 5
+    a %= 3
     a += v[0]!
     a++
     return a
+  },
+  "what is counted up and down takes fractions": function (v) {
+    let a = 7
+    a++
+    a *= 0.5
+    let b = this.thread.x
+    ++b
+    b = v[0]! / 4 + b / 8
+    let c = v[1]! / 4
+    c--
+    let d = 0
+    for (let i = 0; i < 3; i++) {
+      d += v[i]! / 8
+      if (v[i]! > 1) d++
+    }
+    return a + b * 10 + c * 100 + d * 1000
+  },
+  "loops that count down, and counters that take fractions": function (v) {
+    let sum = 0
+    for (let i = 4; i > 0; i--) sum += v[i - 1]!
+    for (let i = 9; i >= 0; i--) {
+      if (i > 5) continue
+      sum += i
+    }
+    for (let i = 0; i < 9; i++) {
+      if (i > 2) i *= 1.5
+      sum += 100
+    }
+    return sum
   },
   "small, large and odd ways to write numbers": function (v) {
     return 1e-7 * 1e7 + 1e3 + 0xff + 0b11 + -v[this.thread.x]! + -(-1)
