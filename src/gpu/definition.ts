@@ -164,8 +164,8 @@ export const limitProblem = (source: KernelSource, limits: Limits): Limit | unde
   const [columns = 1, rows = 1, depth = 1] = output.toReversed()
   const wide = output.length > 1 ? Math.max(rows, columns) : 1
   const checks: ReadonlyArray<readonly [limit: string, needed: number, allowed: number]> = [
-    ["a tensor in bytes", Math.max(...tensors) * 4, limits.maxBufferBytes],
-    ["tensors, constants and output included,", tensors.length, limits.maxTensors],
+    ["bytes for a tensor", Math.max(...tensors) * 4, limits.maxBufferBytes],
+    ["tensors (constants and output included)", tensors.length, limits.maxTensors],
     ["output rows or columns", wide, limits.maxOutputRows],
     ["output layers", depth, limits.maxOutputDepth]
   ]
