@@ -20,6 +20,9 @@ const stage = join(out, "stage")
 /** What the tests and the benchmark import; what these need comes with them. */
 const packages = ["effect", "gpu.js", "webgpu", "vitest", "@effect/vitest"]
 
+/** What vitest reads. */
+const settings = ["package.json", "vitest.config.ts", "tsconfig.base.json", "tsconfig.json", "test/tsconfig.json"]
+
 /** The loader: most images with a driver have none. */
 const loader = ["libvulkan1", "libegl1", "libglvnd0", "libopengl0", "libgl1", "libglx0", "libgles2"]
 
@@ -43,12 +46,12 @@ const withDependencies = (names) => {
     for (const each of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) visit(each)
   }
   for (const name of names) visit(name)
-  return [...found].filter((name) => !name.startsWith("@types/") && !isTool(name)).sort()
+  return [...found].filter((name) => !isTool(name)).sort()
 }
 
 /** What vitest asks for but does not need to run tests. */
 const isTool = (name) =>
-  /^(typescript|@typescript\/.*|@webgpu\/types|@vitest\/coverage-v8|lightningcss.*|postcss)$/.test(name)
+  /^(@types\/.*|typescript|@typescript\/.*|@webgpu\/types|@vitest\/coverage-v8|lightningcss.*|postcss)$/.test(name)
 
 /** Leaves out what nobody reads there: types, source maps, other platforms, unminified copies for browsers. */
 const isNeeded = (path) => {
@@ -87,8 +90,7 @@ rmSync(out, { recursive: true, force: true })
 mkdirSync(join(stage, "bin"), { recursive: true })
 run(process.execPath, [join(root, ".ci", "build.mjs")])
 
-for (const path of ["src", "dist", "test/gpu", "test/bench", "test/support", "package.json", "vitest.config.ts"])
-  copy(path)
+for (const path of ["src", "dist", "test/gpu", "test/bench", "test/support", ...settings]) copy(path)
 const all = withDependencies(packages)
 for (const name of all) copy(join("node_modules", name))
 cpSync(process.execPath, join(stage, "bin", "node"))

@@ -149,7 +149,7 @@ export class Limit extends Schema.TaggedError<Limit>()("Limit", {
   allowed: Schema.Number
 }) {
   override get message(): string {
-    return `it needs ${this.limit} of ${this.needed}, this device allows ${this.allowed}: split the work over several kernels`
+    return `it needs ${this.needed} ${this.limit}, this device allows ${this.allowed}: split the work over several kernels`
   }
 }
 

@@ -8,18 +8,29 @@
  * 4. `continue` skips the update of a loop with a limit, and the condition of a do-while.
  * 5. A loop that does not start at a literal ends after 1000 rounds on webasm, on cpu it does not.
  * 6. A function inside a function does not see the variables around it.
+ * 7. A parameter with the name of a constant is the constant on cpu.
  */
 import { type KernelCompileFailed, LoopBound, Syntax } from "./errors.ts"
 import { descend, type Node, type Parsed, paramsOf } from "./syntax.ts"
 
 /** What would come out wrong, if anything would. `limited` kernels say how far their loops may go. */
-export const pitfallIn = (parsed: Parsed, limited: boolean): KernelCompileFailed["reason"] | undefined => {
+export const pitfallIn = (
+  parsed: Parsed,
+  constants: Readonly<Record<string, unknown>>,
+  limited: boolean
+): KernelCompileFailed["reason"] | undefined => {
   const { tree, where } = parsed
+  const params = new Set(paramsOf(parsed))
   const problem =
     innerFunction(tree) ??
-    declaredTwice(tree["body"] as Node, [new Set(paramsOf(parsed))]) ??
+    first([...params], (name) =>
+      Object.hasOwn(constants, name)
+        ? `its parameter ${name} has the name of a constant: rename one of them`
+        : undefined
+    ) ??
+    declaredTwice(tree["body"] as Node, [new Set(params)]) ??
     fallsThrough(tree) ??
-    writesOutside(tree, new Set(paramsOf(parsed))) ??
+    writesOutside(tree, params) ??
     skips(tree["body"] as Node, undefined)
   if (problem !== undefined) return new Syntax({ detail: `${where}: ${problem}` })
   return !limited && hasLateStart(tree) ? new LoopBound({}) : undefined

@@ -374,11 +374,12 @@ export const computing = (
       const kernel = yield* Kernel.compile(matMul(n))
       const [a, b] = [numbers(n * n), numbers(n * n)]
       if (n <= 512) isClose(yield* kernel.run(a, b), matMulInJs(a, b, n))
-      const time = yield* perCall(effort, Math.max(1, Math.ceil(5e7 / n ** 3 / effort.cut)), kernel.run(a, b))
+      const times = Math.max(1, Math.ceil(5e7 / n ** 3 / effort.cut))
+      const time = yield* perCall(effort, times, kernel.run(a, b))
       const js = n <= 512 ? inJs(() => matMulInJs(a, b, n)) : Number.NaN
       report(`${n}x${n} matrices, base js`, `matmul ${n}`, time, js, 2 * n ** 3, "GFLOP/s")
       const [onA, onB] = [yield* GpuBuffer.from(a, [n, n]), yield* GpuBuffer.from(b, [n, n])]
-      const resident = yield* perCall(effort, 1, kernel.run(onA, onB))
+      const resident = yield* perCall(effort, times, kernel.run(onA, onB))
       figures.push({
         measure: "computing",
         backend: target,
