@@ -591,10 +591,19 @@ describe.each(backends)("on %s", (backend) => {
     )
   })
 
-  it.live("others get their turn between calls", () =>
+  it.live("others get their turn between calls that take a while", () =>
     run(
       Effect.gen(function* () {
-        const kernel = yield* Kernel.compile(MatVec)
+        const Long = Kernel.make("Long", {
+          args: ["number"],
+          output: [1],
+          body: function (start) {
+            let x = start
+            for (let i = 0; i < 2000000; i++) x = x * 0.999 + 0.5
+            return x
+          }
+        })
+        const kernel = yield* Kernel.compile(Long)
         let turns = 0
         const other = yield* Effect.forkChild(
           Effect.forever(
@@ -604,7 +613,7 @@ describe.each(backends)("on %s", (backend) => {
             )
           )
         )
-        for (let i = 0; i < 20; i++) yield* kernel.run(new Float32Array(6), new Float32Array(3))
+        for (let i = 0; i < 20; i++) yield* kernel.run(0.1)
         yield* Fiber.interrupt(other)
         assert.isAtLeast(turns, 10)
       })
