@@ -324,7 +324,7 @@ export const recovery = (target: Target, effort: Effort) => {
   // That the device was lost is no news here.
   return Effect.scoped(program).pipe(
     Effect.provide(opened),
-    Effect.provideService(References.MinimumLogLevel, "Error" as const)
+    Effect.provideService(References.MinimumLogLevel, "None" as const)
   )
 }
 
