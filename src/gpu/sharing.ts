@@ -7,9 +7,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import type * as Exit from "effect/Exit"
 import * as RcMap from "effect/RcMap"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { CompiledKernel, Engine, KernelSource } from "./engine.ts"
 import type { DeviceLost, GpuOutOfMemory, KernelCompileFailed } from "./errors.ts"
@@ -26,7 +25,7 @@ export class SharedKernels {
   private readonly variants = new WeakMap<object, Map<string, Variant>>()
   private readonly kernels: RcMap.RcMap<Variant, CompiledKernel, CompileFailure>
   /** Why nothing on the device runs any more. */
-  private over: Exit.Exit<never, DeviceLost | GpuOutOfMemory> | undefined = undefined
+  private over: DeviceLost | GpuOutOfMemory | undefined = undefined
 
   private constructor(kernels: RcMap.RcMap<Variant, CompiledKernel, CompileFailure>) {
     this.kernels = kernels
@@ -36,8 +35,10 @@ export class SharedKernels {
     const compiling = Semaphore.makeUnsafe(1)
     const lookup = ({ source }: Variant) => compiling.withPermit(Effect.uninterruptible(engine.compile(source)))
     return Effect.gen(function* () {
-      const shared = new SharedKernels(yield* RcMap.make({ lookup }))
-      yield* Effect.forkScoped(Effect.onExit(engine.lost, (exit) => Effect.sync(() => void (shared.over = exit))))
+      // In nobody's scope: where the device goes first, calls in flight still have to hear why.
+      const kernels = yield* Scope.provide(RcMap.make({ lookup }), yield* Scope.make())
+      const shared = new SharedKernels(kernels)
+      yield* Effect.forkScoped(Effect.catch(engine.lost, (why) => Effect.sync(() => void (shared.over = why))))
       return shared
     })
   }
@@ -49,7 +50,7 @@ export class SharedKernels {
     source: KernelSource
   ): Effect.Effect<CompiledKernel, CompileFailure, Scope.Scope> {
     return Effect.suspend(() => {
-      if (this.over !== undefined) return this.over
+      if (this.over !== undefined) return Effect.fail(this.over)
       const key = this.variantOf(definition, variant, source)
       // One that failed for want of memory may do better the next time.
       return Effect.onError(RcMap.get(this.kernels, key), () => RcMap.invalidate(this.kernels, key))
