@@ -180,9 +180,9 @@ export const residence = (target: Target, effort: Effort): Measured =>
     })
     const stay = Effect.scoped(
       Effect.gen(function* () {
-        let buffer = yield* GpuBuffer.from(input, [n])
-        for (let i = 0; i < 16; i++) buffer = yield* kernel.resident(buffer)
-        return yield* buffer.read
+        const cell = yield* GpuBuffer.state(input, [n])
+        for (let i = 0; i < 16; i++) yield* cell.update((current) => kernel.resident(current))
+        return yield* cell.read
       })
     )
     if (target !== "null") isClose(yield* stay, yield* there)
