@@ -107,7 +107,7 @@ export {
   UnknownKey
 } from "./errors.ts"
 export { toMermaid } from "./mermaid.ts"
-export { around, type Call, handlers, on, protocol, type Remote, type Runner } from "./runners.ts"
+export { around, type Call, handlers, on, type OwnFailure, protocol, type Remote, type Runner } from "./runners.ts"
 export type { Outcome, RunOptions, Session } from "./session.ts"
 export { type ActionOptions, type State, state } from "./state.ts"
 
@@ -159,12 +159,13 @@ export interface StartOptions<F extends Fields, Runners> {
   readonly history?: number
 }
 
-type Taken<Runners> = Runners extends ReadonlyArray<Runner<infer Names, infer _E, infer _R>> ? Names : never
-type RunnerFailure<Runners> = Runners extends ReadonlyArray<Runner<infer _N, infer E, infer _R>> ? E : never
-type RunnerServices<Runners> = Runners extends ReadonlyArray<Runner<infer _N, infer _E, infer R>> ? R : never
+type AnyRunners = ReadonlyArray<Runner<string, unknown, unknown>>
+type Taken<R> = R extends Runner<infer Names, infer _E, infer _R> ? Names : never
+type RunnerFailure<R> = R extends Runner<infer _Names, infer E, infer _R> ? E : never
+type RunnerServices<R> = R extends Runner<infer _Names, infer _E, infer R2> ? R2 : never
 
 /** The actions that are done here. */
-type Local<A, Runners> = Exclude<A, { readonly name: Taken<Runners> }>
+type Local<A, Runners extends AnyRunners> = Exclude<A, { readonly name: Taken<Runners[number]> }>
 
 /**
  * What a session's steps can fail with: a failed action, or a state that is not as declared.
@@ -172,11 +173,9 @@ type Local<A, Runners> = Exclude<A, { readonly name: Taken<Runners> }>
  * @category type-level
  * @since 0.1.0
  */
-export type Failure<A, Runners> =
-  | ActionFailed<FailureOf<Local<A, Runners>> | RunnerFailure<Runners>>
+export type Failure<A, Runners extends AnyRunners> =
+  | ActionFailed<FailureOf<Local<A, Runners>> | RunnerFailure<Runners[number]>>
   | StateError
-
-type AnyRunners = ReadonlyArray<Runner<string, unknown, unknown>>
 
 /**
  * Starts a session. With an `id` it is kept in the `FlowStore` after each step, and goes on from there when it was kept
@@ -219,7 +218,7 @@ export const start: {
   ): Effect.Effect<
     Session<F, A, Failure<A, Runners> | FlowConflict | FlowStoreError>,
     StateError | CannotResume | FlowStoreError,
-    FlowStore | ServicesOf<Local<A, Runners>> | RunnerServices<Runners>
+    FlowStore | ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
   >
   <F extends Fields, A extends AnyAction, const Runners extends AnyRunners = []>(
     flow: Flow<F, A>,
@@ -227,7 +226,7 @@ export const start: {
   ): Effect.Effect<
     Session<F, A, Failure<A, Runners>>,
     StateError,
-    ServicesOf<Local<A, Runners>> | RunnerServices<Runners>
+    ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
   >
 } = ((flow: AnyFlow, options: StartOptions<Fields, AnyRunners> & { readonly id?: string } = {}) =>
   Effect.gen(function* () {

@@ -44,6 +44,16 @@ export interface Runner<out Taken extends string, out E, out R> {
 }
 
 /**
+ * Stands for whatever the wrapped action may fail with, which a hook for all of them cannot know.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export interface OwnFailure {
+  readonly "~OwnFailure": never
+}
+
+/**
  * What answers the actions with a tag: the ref of an actor, or whatever has the same `ask` and `stream`.
  *
  * @category models
@@ -89,7 +99,7 @@ const local = (action: AnyAction, read: Bag, emit: Emit): Next =>
 /** Does an action where its runners say. @internal */
 export const through = (runners: ReadonlyArray<unknown>, action: AnyAction, call: Call, emit: Emit): Next =>
   (runners as ReadonlyArray<RunnerImpl>).reduceRight(
-    (next, runner) => runner.through(call, next, emit),
+    (next, runner) => Effect.suspend(() => runner.through(call, next, emit)),
     local(action, call.read, emit)
   )
 
@@ -171,12 +181,9 @@ export const on = <F extends Fields, A extends AnyAction, const Tag extends Tags
   return make(({ action, read }, next, emit) => {
     switch (kinds.get(action)) {
       case "action":
-        return Effect.suspend(() => ask[action]!(read))
+        return ask[action]!(read)
       case "streaming":
-        return consume(
-          Stream.suspend(() => stream[action]!(read)),
-          emit
-        )
+        return consume(stream[action]!(read), emit)
       case undefined:
         return next
     }
@@ -213,12 +220,10 @@ export const on = <F extends Fields, A extends AnyAction, const Tag extends Tags
  * @category running elsewhere
  * @since 0.1.0
  */
-export const around = <E2 = never, R2 = never>(
-  hook: <E>(
-    call: Call,
-    next: Effect.Effect<Readonly<Record<string, unknown>>, E>
-  ) => Effect.Effect<Readonly<Record<string, unknown>>, E | E2, R2>
-): Runner<never, E2, R2> => make((call, next) => hook(call, next as never) as Next)
+export const around = <Wrapped extends Effect.Effect<Readonly<Record<string, unknown>>, unknown, unknown>>(
+  hook: (call: Call, next: Effect.Effect<Readonly<Record<string, unknown>>, OwnFailure>) => Wrapped
+): Runner<never, Exclude<Effect.Error<Wrapped>, OwnFailure>, Effect.Services<Wrapped>> =>
+  make((call, next) => hook(call, next as never) as unknown as Next)
 
 // --- Messages ---
 

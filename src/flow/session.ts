@@ -192,7 +192,7 @@ class SessionImpl implements Session<Fields, AnyAction, AnyError> {
       if (name === undefined) return Option.none<AnyStep>()
       const action = this.flow.actions.find((each) => each.name === name)!
       const read = yield* readOf(this.flow, action, this.at.state, inputs?.[name])
-      const written = yield* this.perform(action, read, emit)
+      const written = yield* this.perform(action, read, (item) => emit({ _tag: "Item", action: name, item }))
       return Option.some(yield* Effect.uninterruptible(this.commit(action, read, written)))
     })
     return this.turn.withPermits(1)(step)

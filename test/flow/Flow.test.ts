@@ -214,9 +214,9 @@ it.effect("reads that nothing has written, inputs that are missing or wrong, and
       [
         "adding: add: it reads n, which nothing has written yet: give it in initial, or write it before",
         "adding: add: the input by is missing: give it in inputs",
-        'adding: add: by cannot be "1": Expected number, actual "1"',
+        'adding: add: by cannot be "1": Expected number',
         "adding: add -> add: it reads m, which nothing has written yet: give it in initial, or write it before",
-        "adding: initial: n cannot be 0.5: Expected an integer, actual 0.5",
+        "adding: initial: n cannot be 0.5: Expected an integer",
         "adding: initial: the state has no key k"
       ]
     )
