@@ -58,7 +58,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { AnyAction, AnyFlow, FailureOf, Fields, Flow, Partly, ServicesOf, Transition } from "./declaration.ts"
-import { type ActionFailed, type CannotResume, type FlowConflict, type FlowStoreError, InvalidFlow, type StateError } from "./errors.ts"
+import {
+  type ActionFailed,
+  type CannotResume,
+  type FlowConflict,
+  type FlowStoreError,
+  InvalidFlow,
+  type StateError
+} from "./errors.ts"
 import { FlowStore } from "./FlowStore.ts"
 import { problemsOf } from "./graph.ts"
 import type { Runner } from "./runners.ts"

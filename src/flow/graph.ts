@@ -31,7 +31,8 @@ const problemsOfAction = (
   const problems: Array<Problem> = []
   const first = actions.findIndex(({ name }) => name === action.name)
   if (first !== i) problems.push({ field: `${at}.name`, value: action.name, problem: `as actions[${first}] is` })
-  if (action["~state"] !== state) problems.push({ field: at, value: action.name, problem: "an action of another state" })
+  if (action["~state"] !== state)
+    problems.push({ field: at, value: action.name, problem: "an action of another state" })
   for (const key of Object.keys(action.inputs)) {
     if (!action.reads.includes(key)) continue
     problems.push({ field: `${at}.inputs`, value: key, problem: "which it reads as well: call the input otherwise" })

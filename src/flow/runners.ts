@@ -5,7 +5,6 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Ask, StreamOf } from "../actor/ActorRef.ts"
 import type { AskError } from "../actor/AskError.ts"
 import type * as P from "../actor/Protocol.ts"
 import type { Action, AnyAction, Declaration, Fields, Flow, ProtocolOf, Tagged, TagsOf } from "./declaration.ts"
@@ -60,8 +59,17 @@ export interface OwnFailure {
  * @since 0.1.0
  */
 export interface Remote<Messages> {
-  readonly ask: Ask<Messages>
-  readonly stream: StreamOf<Messages>
+  // Written out, not by the names of ActorRef: compared by name, TypeScript takes any two of them for the same.
+  readonly ask: {
+    readonly [K in keyof P.Asking<Messages>]: (
+      ...args: P.Args<Messages[K & keyof Messages]>
+    ) => Effect.Effect<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
+  }
+  readonly stream: {
+    readonly [K in keyof P.Streaming<Messages>]: (
+      ...args: P.Args<Messages[K & keyof Messages]>
+    ) => Stream.Stream<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
+  }
 }
 
 /** What is done with one item of a streaming action. @internal */
@@ -145,7 +153,8 @@ export const through = (runners: ReadonlyArray<unknown>, action: AnyAction, call
 export const protocol = <F extends Fields, A extends AnyAction, const Tag extends TagsOf<A>>(
   flow: Flow<F, A>,
   tag: Tag
-): ProtocolOf<A, Tag> => Object.fromEntries(tagged(flow, tag).map((each) => [each.name, messageOf(flow, each)])) as never
+): ProtocolOf<A, Tag> =>
+  Object.fromEntries(tagged(flow, tag).map((each) => [each.name, messageOf(flow, each)])) as never
 
 /**
  * The actions with a tag as the handlers of an actor with that `protocol`.

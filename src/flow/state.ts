@@ -16,7 +16,10 @@ type Exactly<A, Keys> = A & { readonly [Key in Exclude<keyof A, Keys>]: never }
 type Nothing<Writes> = [Writes] extends [never] ? void : never
 
 type Key<F> = keyof F & string
-type Given<F extends Fields, Reads extends keyof F, In extends Fields> = Simplify<Values<F, Reads> & Values<In>>
+/** While it is not known yet which inputs there are, there are none. */
+type Given<F extends Fields, Reads extends keyof F, In extends Fields> = Simplify<
+  Values<F, Reads> & ([In] extends [never] ? {} : Values<In>)
+>
 
 /**
  * What an action declares.
@@ -156,11 +159,15 @@ interface Condition {
 }
 
 /** What is common to both kinds, with defaults filled in. What stands in the wrong place is found by `Flow.make`. */
-const declared = (
-  name: string,
-  state: object,
-  { error, inputs, reads, tags, writes }: AnyOptions
-) => ({ name, reads: reads ?? [], writes: writes ?? [], inputs: inputs ?? {}, tags: tags ?? [], error, "~state": state })
+const declared = (name: string, state: object, { error, inputs, reads, tags, writes }: AnyOptions) => ({
+  name,
+  reads: reads ?? [],
+  writes: writes ?? [],
+  inputs: inputs ?? {},
+  tags: tags ?? [],
+  error,
+  "~state": state
+})
 
 /**
  * The state of flows: keys, each with a schema. `id` names it in errors.

@@ -139,13 +139,10 @@ export const decode = (flow: AnyFlow, id: string, stored: unknown): Effect.Effec
 
 /** The action a stored session did last. @internal */
 export const lastOf = (flow: AnyFlow, id: string, last: string): Effect.Effect<AnyAction, CannotResume> =>
-  Option.match(
-    Option.fromUndefinedOr(flow.actions.find(({ name }) => name === last)),
-    {
-      onNone: () =>
-        Effect.fail(
-          new CannotResume({ flow: flow.name, id, problem: `its last action was ${last}, which the flow does not have` })
-        ),
-      onSome: Effect.succeed
-    }
-  )
+  Option.match(Option.fromUndefinedOr(flow.actions.find(({ name }) => name === last)), {
+    onNone: () =>
+      Effect.fail(
+        new CannotResume({ flow: flow.name, id, problem: `its last action was ${last}, which the flow does not have` })
+      ),
+    onSome: Effect.succeed
+  })

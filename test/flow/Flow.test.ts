@@ -22,12 +22,24 @@ it.effect("B6 step by step: each action is given what it reads and changes what 
     assert.deepStrictEqual(yield* session.next, Option.some("ask"))
     assert.deepStrictEqual(
       yield* session.step(say("draw a cat")),
-      Option.some({ _tag: "Step", step: 1, action: "ask", read: { text: "draw a cat" }, written: { prompt: "draw a cat" } })
+      Option.some({
+        _tag: "Step",
+        step: 1,
+        action: "ask",
+        read: { text: "draw a cat" },
+        written: { prompt: "draw a cat" }
+      })
     )
     assert.deepStrictEqual(yield* session.state, { ...initial, prompt: "draw a cat" })
     assert.deepStrictEqual(
       yield* session.step(),
-      Option.some({ _tag: "Step", step: 2, action: "classify", read: { prompt: "draw a cat" }, written: { mode: "image" } })
+      Option.some({
+        _tag: "Step",
+        step: 2,
+        action: "classify",
+        read: { prompt: "draw a cat" },
+        written: { mode: "image" }
+      })
     )
     assert.deepStrictEqual(yield* session.next, Option.some("draw"))
     yield* session.step()
@@ -91,7 +103,10 @@ it.effect("a stream is no further ahead than its buffer, and who stops reading s
     })
     const session = yield* Flow.start(single(numbers))
     const some = yield* Stream.runCollect(Stream.take(session.stream(), 3))
-    assert.deepStrictEqual(some.map((each) => each._tag === "Item" && each.item), [1, 2, 3])
+    assert.deepStrictEqual(
+      some.map((each) => each._tag === "Item" && each.item),
+      [1, 2, 3]
+    )
     assert.isBelow(made, 40)
     assert.deepStrictEqual(yield* session.state, {})
     assert.strictEqual((yield* session.run()).state.n, 1000)
@@ -107,9 +122,15 @@ it.effect("steps of one session never overlap", () =>
     })
     const Adding = Flow.make("adding", { state: N, actions: [add], entry: "add", transitions: [N.to("add", "add")] })
     const session = yield* Flow.start(Adding, { initial: { n: 0 }, history: 2 })
-    yield* Effect.all(Array.from({ length: 5 }, () => session.step()), { concurrency: "unbounded" })
+    yield* Effect.all(
+      Array.from({ length: 5 }, () => session.step()),
+      { concurrency: "unbounded" }
+    )
     assert.deepStrictEqual(yield* session.state, { n: 5 })
-    assert.deepStrictEqual((yield* session.history).map(({ step }) => step), [4, 5])
+    assert.deepStrictEqual(
+      (yield* session.history).map(({ step }) => step),
+      [4, 5]
+    )
   })
 )
 
@@ -127,10 +148,7 @@ it.effect("a failed action is told with its name and the state before it, writes
     assert(failure._tag === "ActionFailed")
     assert.deepStrictEqual(failure.error, new NoPaint({ prompt: "draw a cat" }))
     const before = { ...initial, prompt: "draw a cat", mode: "image" }
-    assert.deepStrictEqual(
-      [failure.flow, failure.action, failure.step, failure.state],
-      ["chat", "draw", 3, before]
-    )
+    assert.deepStrictEqual([failure.flow, failure.action, failure.step, failure.state], ["chat", "draw", 3, before])
     assert.deepStrictEqual<unknown>(yield* session.state, before)
     assert.deepStrictEqual(yield* session.next, Option.some("draw"))
     paint = true
@@ -182,45 +200,47 @@ it.effect("B6 undeclared writes are an error, and so are missing and invalid one
   })
 )
 
-it.effect("reads that nothing has written, inputs that are missing or wrong, and a wrong beginning are typed errors", () =>
-  Effect.gen(function* () {
-    const add = N.action("add", {
-      reads: ["n"],
-      writes: ["n"],
-      inputs: { by: Schema.Int },
-      run: ({ by, n }) => Effect.succeed({ n: n + by })
+it.effect(
+  "reads that nothing has written, inputs that are missing or wrong, and a wrong beginning are typed errors",
+  () =>
+    Effect.gen(function* () {
+      const add = N.action("add", {
+        reads: ["n"],
+        writes: ["n"],
+        inputs: { by: Schema.Int },
+        run: ({ by, n }) => Effect.succeed({ n: n + by })
+      })
+      const flow = Flow.make("adding", {
+        state: N,
+        actions: [add],
+        entry: "add",
+        transitions: [N.to("add", "add", { reads: ["m"], when: ({ m }) => m > 0 })]
+      })
+      const why = (failure: { readonly _tag: string }) => {
+        assert(failure instanceof Flow.StateError)
+        return failure.message
+      }
+      const unwritten = yield* Flow.start(flow)
+      const session = yield* Flow.start(flow, { initial: { n: 1 } })
+      assert.deepStrictEqual(
+        [
+          why(yield* Effect.flip(unwritten.step())),
+          why(yield* Effect.flip(session.step())),
+          why(yield* Effect.flip(session.step({ inputs: { add: { by: "1" as never } } }))),
+          why(yield* Effect.flip(session.run({ inputs: { add: { by: 1 } } }))),
+          why(yield* Effect.flip(Flow.start(flow, { initial: { n: 0.5 } }))),
+          why(yield* Effect.flip(Flow.start(flow, { initial: { k: 1 } as never })))
+        ],
+        [
+          "adding: add: it reads n, which nothing has written yet: give it in initial, or write it before",
+          "adding: add: the input by is missing: give it in inputs",
+          'adding: add: by cannot be "1": Expected number',
+          "adding: add -> add: it reads m, which nothing has written yet: give it in initial, or write it before",
+          "adding: initial: n cannot be 0.5: Expected an integer",
+          "adding: initial: the state has no key k"
+        ]
+      )
     })
-    const flow = Flow.make("adding", {
-      state: N,
-      actions: [add],
-      entry: "add",
-      transitions: [N.to("add", "add", { reads: ["m"], when: ({ m }) => m > 0 })]
-    })
-    const why = (failure: { readonly _tag: string }) => {
-      assert(failure instanceof Flow.StateError)
-      return failure.message
-    }
-    const unwritten = yield* Flow.start(flow)
-    const session = yield* Flow.start(flow, { initial: { n: 1 } })
-    assert.deepStrictEqual(
-      [
-        why(yield* Effect.flip(unwritten.step())),
-        why(yield* Effect.flip(session.step())),
-        why(yield* Effect.flip(session.step({ inputs: { add: { by: "1" as never } } }))),
-        why(yield* Effect.flip(session.run({ inputs: { add: { by: 1 } } }))),
-        why(yield* Effect.flip(Flow.start(flow, { initial: { n: 0.5 } }))),
-        why(yield* Effect.flip(Flow.start(flow, { initial: { k: 1 } as never })))
-      ],
-      [
-        "adding: add: it reads n, which nothing has written yet: give it in initial, or write it before",
-        "adding: add: the input by is missing: give it in inputs",
-        'adding: add: by cannot be "1": Expected number',
-        "adding: add -> add: it reads m, which nothing has written yet: give it in initial, or write it before",
-        "adding: initial: n cannot be 0.5: Expected an integer",
-        "adding: initial: the state has no key k"
-      ]
-    )
-  })
 )
 
 it.effect("a stream that ends without saying what it writes is an error; an action without writes says nothing", () =>
@@ -278,11 +298,14 @@ it("a flow that could not work is refused where it is made, with all that is wro
     "actions[2] other an action of another state"
   ])
   const keys = { reads: ["x"], writes: ["y"], inputs: { x: Schema.Int } } as never
-  assert.deepStrictEqual(make({ actions: [N.action("first", { ...(keys as object), run: () => Effect.void }), second] }), [
-    "actions[0].inputs x which it reads as well: call the input otherwise",
-    "actions[0].reads[0] x which the state does not have: it has n, m",
-    "actions[0].writes[0] y which the state does not have: it has n, m"
-  ])
+  assert.deepStrictEqual(
+    make({ actions: [N.action("first", { ...(keys as object), run: () => Effect.void }), second] }),
+    [
+      "actions[0].inputs x which it reads as well: call the input otherwise",
+      "actions[0].reads[0] x which the state does not have: it has n, m",
+      "actions[0].writes[0] y which the state does not have: it has n, m"
+    ]
+  )
 })
 
 it("is drawn as a Mermaid flowchart", () => {

@@ -6,9 +6,10 @@ import { Flow } from "effect-otp/flow"
 export class NoPaint extends Schema.TaggedError<NoPaint>()("NoPaint", { prompt: Schema.String }) {}
 
 /** What drawing needs, where it is done. */
-export class Brush extends Context.Service<Brush, { readonly draw: (prompt: string) => Effect.Effect<string, NoPaint> }>()(
-  "test/Brush"
-) {}
+export class Brush extends Context.Service<
+  Brush,
+  { readonly draw: (prompt: string) => Effect.Effect<string, NoPaint> }
+>()("test/Brush") {}
 
 export const Chat = Flow.state("test/Chat", {
   user: Schema.String,
@@ -35,7 +36,11 @@ export const draw = Chat.action("draw", {
   writes: ["reply"],
   tags: ["gpu"],
   error: NoPaint,
-  run: ({ prompt }) => Effect.map(Brush.use((brush) => brush.draw(prompt)), (reply) => ({ reply }))
+  run: ({ prompt }) =>
+    Effect.map(
+      Brush.use((brush) => brush.draw(prompt)),
+      (reply) => ({ reply })
+    )
 })
 
 export const answer = Chat.streaming("answer", {
@@ -72,7 +77,8 @@ export const initial = { user: "ann", turns: 0 } as const
 
 /** A brush that paints, but no dragons. */
 export const brush = Brush.of({
-  draw: (prompt) => (prompt.includes("dragon") ? Effect.fail(new NoPaint({ prompt })) : Effect.succeed(`<${prompt.slice(5)}>`))
+  draw: (prompt) =>
+    prompt.includes("dragon") ? Effect.fail(new NoPaint({ prompt })) : Effect.succeed(`<${prompt.slice(5)}>`)
 })
 
 /** What to say, for `inputs`. */

@@ -76,19 +76,21 @@ it.effect("B7 the same holds for an action that stays: nothing but what it reads
   })
 )
 
-it.effect("a declared error comes back as it was; one of the actor itself is an AskError; the state is that of before", () =>
-  Effect.gen(function* () {
-    const gpu = yield* Actor.spawn(GpuLive).pipe(Effect.provideService(Brush, brush))
-    const session = yield* startOn(gpu)
-    const declared = yield* Effect.flip(session.run(say("draw a dragon")))
-    assert(declared._tag === "ActionFailed" && declared.error._tag === "NoPaint")
-    assert.strictEqual(declared.error.prompt, "draw a dragon")
-    yield* Actor.stop(gpu)
-    const gone = yield* Effect.flip(session.step())
-    assert(gone._tag === "ActionFailed" && gone.error._tag === "AskError")
-    assert.deepStrictEqual([gone.error.reason._tag, gone.action], ["NotRunning", "draw"])
-    assert.deepStrictEqual<unknown>(yield* session.state, { ...initial, prompt: "draw a dragon", mode: "image" })
-  })
+it.effect(
+  "a declared error comes back as it was; one of the actor itself is an AskError; the state is that of before",
+  () =>
+    Effect.gen(function* () {
+      const gpu = yield* Actor.spawn(GpuLive).pipe(Effect.provideService(Brush, brush))
+      const session = yield* startOn(gpu)
+      const declared = yield* Effect.flip(session.run(say("draw a dragon")))
+      assert(declared._tag === "ActionFailed" && declared.error._tag === "NoPaint")
+      assert.strictEqual(declared.error.prompt, "draw a dragon")
+      yield* Actor.stop(gpu)
+      const gone = yield* Effect.flip(session.step())
+      assert(gone._tag === "ActionFailed" && gone.error._tag === "AskError")
+      assert.deepStrictEqual([gone.error.reason._tag, gone.action], ["NotRunning", "draw"])
+      assert.deepStrictEqual<unknown>(yield* session.state, { ...initial, prompt: "draw a dragon", mode: "image" })
+    })
 )
 
 it.effect("waits for the actor as long as the ref says", () =>
@@ -131,9 +133,7 @@ const inThread = Effect.gen(function* () {
         const onMessage = (reply: Reply) => void (reply.id === id && Queue.offerUnsafe(queue, reply))
         const onError = (error: Error) => void Queue.failCauseUnsafe(queue, Cause.fail(error))
         thread.on("message", onMessage).on("error", onError)
-        yield* Effect.addFinalizer(() =>
-          Effect.sync(() => void thread.off("message", onMessage).off("error", onError))
-        )
+        yield* Effect.addFinalizer(() => Effect.sync(() => void thread.off("message", onMessage).off("error", onError)))
         const payload = yield* codecs.payload.encode(read)
         sent.push(payload)
         thread.postMessage({ id, tag, payload })
@@ -163,23 +163,25 @@ const inThread = Effect.gen(function* () {
   return { gpu, sent }
 })
 
-it.live("B5 B7 tagged actions run in a worker thread, with what they read as text, in one program with local ones", () =>
-  Effect.gen(function* () {
-    const { gpu, sent } = yield* inThread
-    const session = yield* startOn(gpu.pipe(ActorRef.withTimeout("30 seconds")))
-    const drawn = yield* session.run({ ...say("draw a cat"), haltAfter: ["count"] })
-    assert.strictEqual(drawn.state.reply, "<a cat> by thread")
-    const dragon = yield* Effect.flip(session.run({ ...say("draw a dragon"), haltAfter: ["count"] }))
-    assert(dragon._tag === "ActionFailed")
-    assert.deepStrictEqual(dragon.error, new NoPaint({ prompt: "draw a dragon" }))
-    const other = yield* startOn(gpu)
-    const seen = yield* Stream.runCollect(other.stream(say("bye")))
-    assert.deepStrictEqual(
-      seen.flatMap((each) => (each._tag === "Item" ? [each.item] : [])),
-      ["you said: ", "bye"]
-    )
-    assert.deepStrictEqual(sent, ['{"prompt":"draw a cat"}', '{"prompt":"draw a dragon"}', '{"prompt":"bye"}'])
-  }).pipe(quiet)
+it.live(
+  "B5 B7 tagged actions run in a worker thread, with what they read as text, in one program with local ones",
+  () =>
+    Effect.gen(function* () {
+      const { gpu, sent } = yield* inThread
+      const session = yield* startOn(gpu.pipe(ActorRef.withTimeout("30 seconds")))
+      const drawn = yield* session.run({ ...say("draw a cat"), haltAfter: ["count"] })
+      assert.strictEqual(drawn.state.reply, "<a cat> by thread")
+      const dragon = yield* Effect.flip(session.run({ ...say("draw a dragon"), haltAfter: ["count"] }))
+      assert(dragon._tag === "ActionFailed")
+      assert.deepStrictEqual(dragon.error, new NoPaint({ prompt: "draw a dragon" }))
+      const other = yield* startOn(gpu)
+      const seen = yield* Stream.runCollect(other.stream(say("bye")))
+      assert.deepStrictEqual(
+        seen.flatMap((each) => (each._tag === "Item" ? [each.item] : [])),
+        ["you said: ", "bye"]
+      )
+      assert.deepStrictEqual(sent, ['{"prompt":"draw a cat"}', '{"prompt":"draw a dragon"}', '{"prompt":"bye"}'])
+    }).pipe(quiet)
 )
 
 // --- Hooks ---

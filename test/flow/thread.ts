@@ -25,7 +25,10 @@ const answer = (gpu: ActorRef.ActorRef<Gpu>, { id, payload, tag }: Request) => {
   const run =
     tag === "answer"
       ? Effect.flatMap(read, (p) => Effect.andThen(Stream.runForEach(gpu.stream.answer(p), send("Item")), end))
-      : Effect.flatMap(Effect.flatMap(read, (p) => gpu.ask.draw(p)), send("Success"))
+      : Effect.flatMap(
+          Effect.flatMap(read, (p) => gpu.ask.draw(p)),
+          send("Success")
+        )
   return Effect.catch(run, (error) =>
     Effect.flatMap(codecs.error.encode(error), (value) => post({ id, _tag: "Failure", value }))
   )
