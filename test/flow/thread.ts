@@ -29,8 +29,8 @@ const answer = (gpu: ActorRef.ActorRef<Gpu>, { id, payload, tag }: Request) => {
           Effect.flatMap(read, (p) => gpu.ask.draw(p)),
           send("Success")
         )
-  return Effect.catch(run, (error) =>
-    Effect.flatMap(codecs.error.encode(error), (value) => post({ id, _tag: "Failure", value }))
+  return run.pipe(
+    Effect.catch((error) => Effect.flatMap(codecs.error.encode(error), (value) => post({ id, _tag: "Failure", value })))
   )
 }
 
