@@ -89,7 +89,8 @@ export interface AnyAction {
   readonly item: Schema.Codec<unknown, unknown> | undefined
   readonly error: Schema.Codec<unknown, unknown> | undefined
   readonly "~state": object
-  readonly "~D": () => Declaration
+  // No more is said here, or it would be taken for what an action written in the list of a flow leaves out.
+  readonly "~D": () => unknown
 }
 
 /**
@@ -120,7 +121,7 @@ export interface StreamingAction<out Name extends string, D extends Declaration,
 }
 
 /**
- * A way from one action to another, of a state with fields `F`. It is taken when its condition holds, or always without one.
+ * A way from one action to another. It is taken when its condition holds, or always without one. Made by `to` of a state.
  *
  * @category models
  * @since 0.1.0

@@ -162,8 +162,8 @@ export class ActionFailed<E> extends Data.TaggedError("ActionFailed")<{
 }> {
   override get message(): string {
     const { error } = this
-    const why = Predicate.hasProperty(error, "message") ? String(error.message) : format(error)
-    return `${this.flow}: ${this.action}, step ${this.step}, failed: ${why}`
+    const said = Predicate.hasProperty(error, "message") ? String(error.message) : ""
+    return `${this.flow}: ${this.action}, step ${this.step}, failed: ${said === "" ? format(error) : said}`
   }
 }
 

@@ -201,7 +201,7 @@ export const on = <F extends Fields, A extends AnyAction, const Tag extends Tags
 
 /**
  * Wraps every action that comes through: `next` does it. What a hook gives instead of what the action wrote is checked as if
- * the action had written it.
+ * the action had written it. A streaming action that is done again gives its items again.
  *
  * **Example** (Once more, when it fails)
  *

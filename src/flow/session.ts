@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import type { AnyAction, AnyFlow, Fields, InputsOf, Item, Partly, Step } from "./declaration.ts"
+import type { AnyAction, AnyFlow, Declaration, Fields, InputsOf, Item, Partly, Step } from "./declaration.ts"
 import { ActionFailed, type FlowConflict, type FlowStoreError, NotDone, StateError } from "./errors.ts"
 import type { FlowStore } from "./FlowStore.ts"
 import { leaving } from "./graph.ts"
@@ -94,17 +94,19 @@ export interface Start {
   readonly last: string | undefined
 }
 
-type AnyStep = Step<AnyAction>
+/** Any action with a declaration, whatever it is. */
+type Loose = AnyAction & { readonly "~D": () => Declaration }
+type AnyStep = Step<Loose>
 type AnyError = ActionFailed<unknown> | StateError | FlowConflict | FlowStoreError
-type AnyRunOptions = RunOptions<Fields, AnyAction>
-type AnyOutcome = Outcome<Fields, AnyAction>
+type AnyRunOptions = RunOptions<Fields, Loose>
+type AnyOutcome = Outcome<Fields, Loose>
 type Inputs = { readonly [action: string]: Bag } | undefined
 
 const BUFFER = 16
 
 const ignoreItem: Emit = () => Effect.void
 
-class SessionImpl implements Session<Fields, AnyAction, AnyError> {
+class SessionImpl implements Session<Fields, Loose, AnyError> {
   private readonly flow: AnyFlow
   private readonly settings: Settings
   private readonly turn = Semaphore.makeUnsafe(1)

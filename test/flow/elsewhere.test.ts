@@ -4,6 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Cause, Effect, Fiber, Option, Queue, Schema, Stream } from "effect"
 import { Actor, ActorContext, ActorRef } from "effect-otp"
 import { Flow } from "effect-otp/flow"
+import { GpuDevice, Kernel } from "effect-otp/gpu"
 import { TestClock } from "effect/testing"
 import { quiet } from "../support/recording.ts"
 import { Brush, brush, Chat, ChatFlow, Gpu, initial, NoPaint, say } from "./chat.ts"
@@ -108,6 +109,84 @@ it.effect("waits for the actor as long as the ref says", () =>
     yield* TestClock.adjust("1 minute")
     assert.strictEqual((yield* Fiber.join(run)).state.reply, "late")
   })
+)
+
+it.effect("B5 a pool takes turns, and a session never knows", () =>
+  Effect.gen(function* () {
+    const painted: Array<number> = []
+    const member = (n: number) =>
+      Actor.spawn(GpuLive).pipe(
+        Effect.provideService(Brush, {
+          draw: () => Effect.sync(() => `by ${painted.push(n)}`)
+        })
+      )
+    const members = [yield* member(1), yield* member(2)]
+    let turn = 0
+    const next = () => members[turn++ % members.length]!
+    const pool = {
+      ask: { draw: (read: { readonly prompt: string }) => Effect.suspend(() => next().ask.draw(read)) },
+      stream: { answer: (read: { readonly prompt: string }) => Stream.suspend(() => next().stream.answer(read)) }
+    }
+    for (let i = 0; i < 4; i++) {
+      const session = yield* Flow.start(ChatFlow, { initial, runners: [Flow.on(ChatFlow, "gpu", pool)] })
+      yield* session.run({ ...say("draw a cat"), haltAfter: ["draw"] })
+    }
+    assert.deepStrictEqual(painted, [1, 2, 1, 2])
+  })
+)
+
+const Field = Flow.state("test/Field", { heights: Schema.Array(Schema.Finite), steps: Schema.Int })
+const Smoothing = Flow.make("smoothing", {
+  state: Field,
+  actions: [
+    Field.action("smooth", {
+      reads: ["heights"],
+      writes: ["heights"],
+      tags: ["gpu"],
+      run: () => Effect.die("only on the device")
+    }),
+    Field.action("count", {
+      reads: ["steps"],
+      writes: ["steps"],
+      run: ({ steps }) => Effect.succeed({ steps: steps + 1 })
+    })
+  ],
+  entry: "smooth",
+  transitions: [
+    Field.to("smooth", "count"),
+    Field.to("count", "smooth", { reads: ["steps"], when: ({ steps }) => steps < 2 })
+  ]
+})
+
+class Device extends Actor.Service<Device>()("test/Device", Flow.protocol(Smoothing, "gpu")) {}
+
+const smooth = Kernel.make("smooth", {
+  args: [Kernel.tensor(4)],
+  output: [4],
+  body: function (v) {
+    return (v[this.thread.x]! + v[(this.thread.x + 1) % 4]!) / 2
+  }
+})
+
+it.effect("B5 an action runs as a kernel on a device that its actor owns, the next one here", () =>
+  Effect.gen(function* () {
+    const DeviceLive = Device.behavior(
+      Effect.gen(function* () {
+        const kernel = yield* Kernel.compile(smooth)
+        return Device.of({
+          smooth: ({ heights }) =>
+            Effect.map(kernel.run(Float32Array.from(heights)), (out) => ({ heights: Array.from(out) }))
+        })
+      })
+    )
+    const device = yield* Actor.spawn(DeviceLive)
+    const session = yield* Flow.start(Smoothing, {
+      initial: { heights: [8, 0, 0, 0], steps: 0 },
+      runners: [Flow.on(Smoothing, "gpu", device)]
+    })
+    const { halted, state } = yield* session.run()
+    assert.deepStrictEqual([halted, state], ["end", { heights: [2, 0, 2, 4], steps: 2 }])
+  }).pipe(Effect.provide(GpuDevice.layer({ prefer: ["cpu"] })))
 )
 
 // --- A worker thread ---
