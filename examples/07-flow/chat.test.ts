@@ -1,9 +1,10 @@
-/** The chat, turn by turn. */
+/** The chat, turn by turn; and its drawing, which the guide shows. */
+import { readFileSync } from "node:fs"
 import { assert, it } from "@effect/vitest"
 import { Effect, Option, Stream } from "effect"
 import { Actor } from "effect-otp"
-import { FlowStore } from "effect-otp/flow"
-import { fakes, open, Painter, StudioLive } from "./chat.ts"
+import { Flow, FlowStore } from "effect-otp/flow"
+import { ChatFlow, fakes, open, Painter, StudioLive } from "./chat.ts"
 
 const turn = (text: string) => ({ inputs: { ask: { text } }, haltAfter: ["remember"] as const })
 
@@ -47,3 +48,8 @@ it.effect("it ends with bye", () =>
     assert.deepStrictEqual(yield* session.next, Option.none())
   }).pipe(Effect.provide(FlowStore.layerMemory), Effect.provideContext(fakes))
 )
+
+it("the guide shows it as it is", () => {
+  const guide = new URL("../../docs-site/src/content/docs/guides/flows.md", import.meta.url)
+  assert.include(readFileSync(guide, "utf8"), `\`\`\`mermaid\n${Flow.toMermaid(ChatFlow)}\n\`\`\``)
+})
