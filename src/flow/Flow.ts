@@ -74,7 +74,6 @@ import type { State } from "./state.ts"
 import { type Bag, decode, initialOf, lastOf } from "./values.ts"
 
 export type {
-  /** A node of a flow. @since 0.1.0 */
   Action,
   ActionsOf,
   AnyAction,

@@ -187,8 +187,8 @@ export const on = <F extends Fields, A extends AnyAction, const Tag extends Tags
     readonly ask: Record<string, (read: unknown) => Next>
     readonly stream: Record<string, (read: unknown) => Stream.Stream<unknown, unknown>>
   }
-  return make(({ action, read }, next, emit) => {
-    switch (kinds.get(action)) {
+  return make(({ action, flow: name, read }, next, emit) => {
+    switch (name === flow.name ? kinds.get(action) : undefined) {
       case "action":
         return ask[action]!(read)
       case "streaming":
