@@ -156,6 +156,26 @@ it.effect("a store that fails is a typed error; the state is that of before, and
   })
 )
 
+it.effect("two that begin one id in the same moment, in a store that takes its time: one does, one is told", () =>
+  Effect.gen(function* () {
+    const memory = yield* Effect.provide(KeyValueStore.KeyValueStore, KeyValueStore.layerMemory)
+    const slow: KeyValueStore.KeyValueStore = {
+      ...memory,
+      get: (key) => Effect.tap(memory.get(key), Effect.yieldNow),
+      set: (key, value) => Effect.andThen(Effect.yieldNow, memory.set(key, value))
+    }
+    const store = FlowStore.layerKeyValueStore.pipe(Layer.provide(Layer.succeed(KeyValueStore.KeyValueStore, slow)))
+    const flow = tripOf(new World())
+    const begin = Effect.flatMap(Flow.start(flow, { id, initial }), (session) => Effect.result(session.step()))
+    const results = yield* Effect.all([begin, begin, begin], { concurrency: 3 }).pipe(Effect.provide(store))
+    assert.deepStrictEqual(results.map((result) => (result._tag === "Success" ? "done" : result.failure._tag)).sort(), [
+      "FlowConflict",
+      "FlowConflict",
+      "done"
+    ])
+  })
+)
+
 // --- Supervision ---
 
 it.effect("a supervised session goes on from the store after a crash", () =>
