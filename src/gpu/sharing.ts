@@ -38,7 +38,7 @@ export class SharedKernels {
       // In nobody's scope: where the device goes first, calls in flight still have to hear why.
       const kernels = yield* Scope.provide(RcMap.make({ lookup }), yield* Scope.make())
       const shared = new SharedKernels(kernels)
-      yield* Effect.forkScoped(Effect.catch(engine.lost, (why) => Effect.sync(() => void (shared.over = why))))
+      yield* Effect.forkScoped(engine.lost.pipe(Effect.catch((why) => Effect.sync(() => void (shared.over = why)))))
       return shared
     })
   }
