@@ -86,8 +86,10 @@ export type Handlers<Messages> = {
   readonly [K in keyof Messages]: (payload: P.Payload<Messages[K]>) => P.Result<Messages[K]>
 }
 
-type Returned<H> = H extends (...args: never) => infer Result ? Result : never
-type FailureOf<Result> =
+/** @internal */
+export type Returned<H> = H extends (...args: never) => infer Result ? Result : never
+/** @internal */
+export type FailureOf<Result> =
   Result extends Effect.Effect<infer _A, infer E, infer _R>
     ? E
     : Result extends Stream.Stream<infer _A, infer E, infer _R>
@@ -95,7 +97,8 @@ type FailureOf<Result> =
       : Result extends Generator<infer Yielded, infer _A, infer _N>
         ? FailureOf<Yielded>
         : never
-type ServicesOf<Result> =
+/** @internal */
+export type ServicesOf<Result> =
   Result extends Effect.Effect<infer _A, infer _E, infer R>
     ? R
     : Result extends Stream.Stream<infer _A, infer _E, infer R>

@@ -264,7 +264,8 @@ export const payloadSchema = (message: Message): Schema.Top => {
   return Schema.isSchema(payload) ? payload : Schema.Struct(payload as Schema.Struct.Fields)
 }
 
-const makeOf = (message: Message): ((input: unknown) => unknown) | undefined => {
+/** How a payload is made, where that is more than taking it. @internal */
+export const makeOf = (message: Message): ((input: unknown) => unknown) | undefined => {
   const schema = payloadSchema(message)
   if (!fillsIn(schema.ast)) return undefined
   return (input) => schema.make(input as never, { disableChecks: true })

@@ -184,3 +184,10 @@ export class Task extends Envelope {
     return true
   }
 }
+
+/**
+ * Stands for a message that is no longer the one at hand: it has been kept, or what is done now is nobody's message.
+ *
+ * @internal
+ */
+export const SET_ASIDE: Task = new Task(() => undefined)

@@ -158,15 +158,20 @@ export abstract class Turns extends Inbox implements Receiver {
     if (admission === undefined || admission.redeliver === 0) return false
     // Alone it has shown itself to be the one.
     admission.takeApart(taken.length === 0 ? 0 : taken.length + 1)
+    this.putBack(taken)
+    return true
+  }
+
+  /** Puts messages that had their turn before all others, in order. Nobody gets what nobody waits for any more. */
+  putBack(taken: ReadonlyArray<Taken>): void {
     for (const { item, payload } of taken.toReversed()) {
       if (item instanceof Request) {
         if (item.exit !== undefined) continue
-        item.unlink()
+        if (item.target !== undefined) item.unlink()
       }
       this.unshift(item, payload)
-      admission.added(this.describe(item, payload))
+      this.admission?.added(this.describe(item, payload))
     }
-    return true
   }
 
   /** Work for the very next turn, before anything queued. */
