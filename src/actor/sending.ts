@@ -179,7 +179,7 @@ export const tell = (slot: Slot, tag: number, payload: unknown, options: SendOpt
 
 // --- Ask ---
 
-/** What a handler that forwards needs to know of an ask it has not sent. @internal */
+/** What can be known of a tell or an ask that has not been sent. @internal */
 export interface AskDescription {
   readonly slot: Slot
   readonly tag: number
@@ -297,6 +297,12 @@ export const ask = (slot: Slot, tag: number, payload: unknown, options: SendOpti
 /** The ask behind an effect, when it is one. @internal */
 export const describeAsk = (effect: unknown): AskDescription | undefined =>
   typeof effect === "object" && effect !== null && Object.getPrototypeOf(effect) === AskProto
+    ? (effect as AskDescription)
+    : undefined
+
+/** The tell behind an effect, when it is one. @internal */
+export const describeTell = (effect: unknown): AskDescription | undefined =>
+  typeof effect === "object" && effect !== null && Object.getPrototypeOf(effect) === TellProto
     ? (effect as AskDescription)
     : undefined
 

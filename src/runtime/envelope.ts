@@ -191,3 +191,14 @@ export class Task extends Envelope {
  * @internal
  */
 export const SET_ASIDE: Task = new Task(() => undefined)
+
+/**
+ * The defect that ends the handler of a message that was set aside: nothing of it is to be settled.
+ *
+ * @internal
+ */
+export const KEPT: unique symbol = Symbol("effect-otp/kept")
+
+/** Whether a message was set aside by its handler, which did nothing wrong besides. @internal */
+export const isKept = (item: unknown, cause: Cause.Cause<unknown>): boolean =>
+  item === SET_ASIDE && cause.reasons.every((reason) => reason._tag === "Die" && reason.defect === KEPT)

@@ -10,7 +10,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { type Receiver, Request, Task } from "./envelope.ts"
+import { isKept, type Receiver, Request, Task } from "./envelope.ts"
 import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
@@ -281,6 +281,7 @@ export abstract class Turns extends Inbox implements Receiver {
       if (typeof item !== "number") item.fail(exit as Exit.Exit<never, unknown>)
       return true
     }
+    if (isKept(item, exit.cause)) return true
     this.fail(exit.cause, item, payload)
     return false
   }
