@@ -411,6 +411,12 @@ export const batched = <Payload, Answers extends ReadonlyArray<unknown> | void, 
   options: BatchOptions<Payload, Answers, E, R>
 ): Batched<Payload, Answer<Answers>, E, R> => markBatched(options)
 
+const handedOver: Pick<Envelope, "succeed" | "fail" | "undelivered"> = {
+  succeed: () => undefined,
+  fail: () => undefined,
+  undelivered: () => true
+}
+
 interface Forward {
   readonly to: AskDescription
 }
@@ -420,7 +426,10 @@ const ForwardProto: object = Object.assign(
     label: "effect-otp/forward",
     evaluate(fiber) {
       const turn = Context.getUnsafe(fiber.context, ActorContext as never) as ActorContext["Service"]
-      forwardRequest(turn.envelope(), (this as unknown as Forward).to)
+      const request = turn.envelope()
+      forwardRequest(request, (this as unknown as Forward).to)
+      // The handler goes on, but what it ends with is nobody's answer any more.
+      Object.assign(request, handedOver)
       return Exit.void
     }
   }),
