@@ -109,10 +109,10 @@ it.effect("ASK-09 a handler that forwards after other work, or beside others, an
   Effect.gen(function* () {
     const { between } = yield* makeFront
     for (const ask of [between.ask.ForwardLater({ n: 7 }), between.ask.ForwardBeside({ n: 7 })]) {
-      const asking = yield* Effect.forkChild(ask)
+      const asking = yield* Effect.forkChild(ask, { startImmediately: true })
+      assert.strictEqual(yield* between.ask.Ping(), "pong")
       yield* TestClock.adjust("999 millis")
       assert.isUndefined(asking.pollUnsafe())
-      assert.strictEqual(yield* between.ask.Ping(), "pong")
       yield* TestClock.adjust("1 milli")
       assert.strictEqual(yield* Fiber.join(asking), 7)
     }
