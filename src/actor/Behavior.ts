@@ -64,11 +64,11 @@ export interface Any extends Behavior<unknown, never, unknown, unknown> {}
  * @category models
  * @since 0.1.0
  */
-export interface Options<Tag extends string = string> {
+export interface Options<Tag extends string = string, Bare extends string = Tag> {
   /** How its mailbox behaves. Default: unbounded. */
   readonly mailbox?: MailboxOptions
-  /** When it ends, normally, because nobody has needed it. Default: never. */
-  readonly idle?: Idle<Tag>
+  /** What is done when nobody has needed it for a while: it ends, gives back memory, or is told. Default: nothing. */
+  readonly idle?: Idle<Tag, Bare>
   /**
    * How long one message may take before that is told: by a `HandlerStuck` event, a warning, and `ActorSystem.stuck`. It goes on all
    * the same. Default: it may take for ever.

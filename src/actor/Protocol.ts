@@ -87,6 +87,14 @@ export type Failure<M> = ErrorSchema<M>["Type"]
 export type Args<M> = M extends { readonly payload: infer _ } ? [payload: Input<M>] : []
 
 /**
+ * The names of the messages without payload.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Bare<P> = { [K in keyof P]: P[K] extends { readonly payload: infer _ } ? never : K }[keyof P] & string
+
+/**
  * The messages answered by a stream.
  *
  * @category type-level

@@ -281,7 +281,7 @@ export interface Class<
       | ((
           args: Args
         ) => Machine<Design<S, P & I, T>, E, R> | Effect.Effect<Machine<Design<S, P & I, T>, E, R>, EX, RX>),
-    options?: Options<keyof P & string>
+    options?: Options<keyof P & string, P.Bare<P>>
   ): Behavior<Self, Args, E | EX, Exclude<R | RX, Scope.Scope | ActorContext>>
 }
 
