@@ -174,8 +174,9 @@ export class Core {
       if (limit !== undefined) this.limits.delete(limit.key)
       // Any event ends the limit for events.
       this.removeLimit(EVENT_LIMIT)
-      this.current = occurrence
-      yield* this.handle(occurrence, limit === undefined ? occurrence : { ...occurrence, ...expiryOf(limit) })
+      // From here on a limit's event is one as any other, which may be postponed.
+      this.current = limit === undefined ? occurrence : inserted(limit.event)
+      yield* this.handle(this.current)
       this.current = undefined
     }
   }
@@ -213,13 +214,13 @@ export class Core {
     for (let i = occurrences.length - 1; i >= 0; i--) this.front.push(occurrences[i]!)
   }
 
-  private *handle(occurrence: Occurrence, { payload, tag }: Occurrence): Steps {
+  private *handle(occurrence: Occurrence): Steps {
     const { definition, table } = this.machine
+    const { asker, payload, tag } = occurrence
     const from = this.state
     const place = { state: from, event: tag }
     const reaction = table.on[from]?.[tag] ?? table.any?.[tag]
     if (reaction === undefined) return this.outside.unhandled(occurrence, from)
-    const { asker } = occurrence
     let result: unknown = reaction
     if (typeof reaction === "function") result = reaction(payload, this.data, { state: from, request: asker })
     if (isEffectful(result)) {
