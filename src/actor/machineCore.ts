@@ -90,8 +90,8 @@ class Said {
   postpone = false
   reenter = false
   stop: ExitReason | undefined = undefined
-  readonly inserted: Array<Event<string>> = []
-  readonly limits = new Map<string, Order>()
+  inserted: Array<Event<string>> | undefined = undefined
+  limits: Map<string, Order> | undefined = undefined
 }
 
 /** Where something was said, for those that have to mend it. */
@@ -146,7 +146,8 @@ export class Core {
     if (said.to === undefined) throw this.invalid(place, initial, "a machine starts with one of its states")
     this.state = this.known(said.to.state, place)
     this.data = said.to.data
-    yield* this.settle(this.state, true, said)
+    if (this.enters(true, said)) yield* this.enter(this.state, said)
+    this.conclude(true, said, undefined)
     yield* this.run()
   }
 
@@ -238,9 +239,8 @@ export class Core {
       } else this.note(action, said, place)
     }
     const changed = this.move(said, place)
-    if (said.stop === undefined) yield* this.settle(from, changed, said, occurrence)
-    else if (said.postpone) this.postponed.push(occurrence)
-    this.stopped = said.stop
+    if (said.stop === undefined && this.enters(changed, said)) yield* this.enter(from, said)
+    this.conclude(changed && said.stop === undefined, said, occurrence)
     if (!said.postpone && definition.answersWhenHandled(tag)) asker.answer(Exit.void)
   }
 
@@ -258,18 +258,22 @@ export class Core {
     return changed
   }
 
-  /** What follows once the state is known: the enter call, then all that was noted. */
-  private *settle(from: string, changed: boolean, said: Said, occurrence?: Occurrence): Steps {
-    if (changed || said.reenter) yield* this.enter(from, said)
+  /** Whether what was said calls for an enter call. */
+  private enters(changed: boolean, said: Said): boolean {
+    return (changed || said.reenter) && this.machine.table.enter?.[this.state] !== undefined
+  }
+
+  /** What follows the enter call: all that was noted. */
+  private conclude(changed: boolean, said: Said, occurrence: Occurrence | undefined): void {
     if (said.postpone && occurrence !== undefined) this.postponed.push(occurrence)
     if (changed) {
       this.putInFront(this.postponed)
       this.postponed = []
       this.removeLimit(STATE_LIMIT)
     }
-    this.putInFront(said.inserted.map(inserted))
-    for (const [key, order] of said.limits) this.limit(key, order)
-    if (said.stop !== undefined) this.stopped = said.stop
+    if (said.inserted !== undefined) this.putInFront(said.inserted.map(inserted))
+    if (said.limits !== undefined) for (const [key, order] of said.limits) this.limit(key, order)
+    this.stopped = said.stop
   }
 
   private *enter(from: string, said: Said): Steps {
@@ -307,7 +311,7 @@ export class Core {
         said.postpone = action.postpone
         return
       case "Next":
-        said.inserted.push(this.knownEvent(action.event, place))
+        ;(said.inserted ??= []).push(this.knownEvent(action.event, place))
         return
       case "Reenter":
         said.reenter = true
@@ -316,6 +320,7 @@ export class Core {
         said.stop = action.reason
         return
       case "Limiting":
+        said.limits ??= new Map()
         said.limits.delete(action.key)
         said.limits.set(action.key, this.checked(action.order, place))
         return

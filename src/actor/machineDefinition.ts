@@ -81,6 +81,9 @@ export interface AnyTable {
 /** @internal */
 export type AnyTransitions = Readonly<Record<string, Readonly<Record<string, string | ReadonlyArray<string>>>>>
 
+const mapOf = <A, B>(record: Readonly<Record<string, A>>, f: (a: A) => B): ReadonlyMap<string, B> =>
+  new Map(Object.entries(record).map(([key, value]) => [key, f(value)]))
+
 /** What a class of machines has in common. @internal */
 export class Definition {
   readonly name: string
@@ -88,7 +91,7 @@ export class Definition {
   readonly events: Compiled
   readonly transitions: AnyTransitions
   private readonly numbers: ReadonlyMap<string, number>
-  private readonly targets = new Map<string, ReadonlySet<string>>()
+  private readonly targets: ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>
 
   constructor(name: string, states: ReadonlyArray<string>, events: Compiled, transitions: AnyTransitions) {
     this.name = name
@@ -96,15 +99,11 @@ export class Definition {
     this.events = events
     this.transitions = transitions
     this.numbers = new Map(events.tags.map((tag, number) => [tag, number]))
-    for (const [from, events] of Object.entries(transitions)) {
-      for (const [event, to] of Object.entries(events)) {
-        this.targets.set(`${from} ${event}`, new Set(typeof to === "string" ? [to] : to))
-      }
-    }
+    this.targets = mapOf(transitions, (events) => mapOf(events, (to) => new Set(typeof to === "string" ? [to] : to)))
   }
 
   allows(from: string, event: string, to: string): boolean {
-    return this.targets.get(`${from} ${event}`)?.has(to) === true
+    return this.targets.get(from)?.get(event)?.has(to) === true
   }
 
   hasEvent(event: Event<string>): boolean {
