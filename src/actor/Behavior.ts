@@ -29,7 +29,7 @@ export {
 } from "./behaviorOptions.ts"
 
 export type {
-  /** When an actor ends because nobody needs it. @since 0.1.0 */
+  /** What is done about an actor that nobody needs. @since 0.1.0 */
   Idle,
   /** How an actor's mailbox behaves. @since 0.1.0 */
   MailboxOptions

@@ -133,14 +133,7 @@ export type {
   Table,
   Transitions
 } from "./machineTypes.ts"
-export {
-  /** A machine went to a state that its transitions do not name. @since 0.1.0 */
-  IllegalTransition,
-  /** A handler answered with something that a machine cannot do. @since 0.1.0 */
-  InvalidReaction,
-  /** A state has no handler for the event. @since 0.1.0 */
-  UnhandledEvent
-} from "./machineDefinition.ts"
+export { IllegalTransition, InvalidReaction, UnhandledEvent } from "./machineDefinition.ts"
 
 /**
  * A machine of a class, made by its `of`. A value: it can be run, stepped and drawn any number of times. `E` is what ends

@@ -66,6 +66,12 @@ const millisOf = (input: Duration.Input): number | undefined => {
   return Option.isSome(millis) && millis.value >= 0 ? millis.value : undefined
 }
 
+/** What it needs is taken from where the timer was started, but for the turn, which is the one that it runs in. */
+const inItsTurn = <E, R>(effect: Effect.Effect<unknown, E, R>, context: Context.Context<ActorContext | R>) =>
+  Effect.contextWith((now: Context.Context<ActorContext>) =>
+    Effect.provideContext(effect, Context.add(context, ActorContext, Context.get(now, ActorContext)))
+  )
+
 const start = <E, R>(
   kind: Pace["kind"],
   key: PropertyKey,
@@ -79,14 +85,8 @@ const start = <E, R>(
       return Effect.die(new InvalidTimer({ key: String(key), value: time, problem }))
     }
     const { incarnation } = Context.get(context, ActorContext)
-    const timers = KeyedTimers.of(incarnation)
-    timers.start(
-      key,
-      { kind, first: millis, every: millis },
-      describeTell(effect) === undefined
-        ? Effect.provideContext(effect, context)
-        : (effect as Effect.Effect<unknown, E>)
-    )
+    const own = describeTell(effect) === undefined ? inItsTurn(effect, context) : effect
+    KeyedTimers.of(incarnation).start(key, { kind, first: millis, every: millis }, own as Effect.Effect<unknown, E>)
     return Effect.void
   })
 

@@ -220,7 +220,7 @@ export class Core {
     const { asker, payload, tag } = occurrence
     const from = this.state
     const place = { state: from, event: tag }
-    const reaction = table.on[from]?.[tag] ?? table.any?.[tag]
+    const reaction = own(table.on[from], tag) ?? own(table.any, tag)
     if (reaction === undefined) return this.outside.unhandled(occurrence, from)
     let result: unknown = reaction
     if (typeof reaction === "function") result = reaction(payload, this.data, { state: from, request: asker })
@@ -390,6 +390,10 @@ export class Core {
 const BREATH = 1_024
 const NOW: Time = { after: 0 }
 const noEntering: ReadonlySet<string> = new Set(["To", "Reply", "Fail", "Postpone", "Next", "Reenter"])
+
+/** Every object has a `constructor`, which is nobody's handler. */
+const own = <A>(record: Readonly<Record<string, A>> | undefined, key: string): A | undefined =>
+  record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
 
 const inserted = (event: Event<string>): Occurrence => ({
   tag: event._tag,

@@ -1,7 +1,7 @@
 /** STM: state machines as actors: their mailbox, their clock, their crashes. */
 import { assert, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Schema } from "effect"
-import { Actor, ActorContext, ActorSystem, type Behavior, StateMachine, Supervisor } from "effect-otp"
+import { Actor, ActorContext, ActorSystem, type Behavior, Registry, StateMachine, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 
 class WrongCode extends Schema.TaggedError<WrongCode>()("WrongCode", {}) {}
@@ -372,5 +372,51 @@ it.effect("STM-37 a machine that keeps itself busy lets others live, and can be 
     const then = rounds
     yield* Effect.repeat(Effect.yieldNow, { times: 20 })
     assert.strictEqual(rounds, then)
+  })
+)
+
+it.effect("STM-38 where messages are redelivered, the event that crashed is handled again, then given up", () =>
+  Effect.gen(function* () {
+    let crashes = 0
+    const crash = () => {
+      if (++crashes < 5) throw new Error("crash")
+      return stay
+    }
+    const { machine } = doorOf({ Locked: { Close: crash, Work: Door.postpone } })
+    const behavior = Door.behavior(machine, { mailbox: { redeliver: 1 } }) as Behavior.Behavior<
+      Door,
+      void,
+      unknown,
+      never
+    >
+    const tree = Supervisor.make("app", { children: [behavior], intensity: { restarts: 9, within: "1 minute" } })
+    const { services } = yield* Supervisor.start(tree)
+    const door = Context.get(services, Door)
+    yield* door.tell.Work({ n: 1 })
+    yield* door.tell.Close()
+    yield* door.ask.Unlock({ code: "1234" })
+    assert.deepStrictEqual([crashes, yield* door.ask.Log()], [2, ["1 in Closed"]])
+    assert.deepStrictEqual(
+      (yield* ActorSystem.deadLetters).map(({ reason, tag }) => [tag, reason._tag]),
+      [["Close", "Poisoned"]]
+    )
+  }).pipe(Effect.provide(ActorSystem.layer()))
+)
+
+it.effect("STM-39 a machine has a name like any other actor, and ends when it has been idle", () =>
+  Effect.gen(function* () {
+    class Doors extends Registry.Service<Doors>()("test/Doors", Door) {}
+    const { machine } = doorOf()
+    const named = Door.behavior(Effect.as(Doors.register("front"), machine), {
+      idle: { after: "1 minute", ignore: ["Work"] }
+    }) as Behavior.Behavior<Door, void, unknown, Doors>
+    const tree = Supervisor.make("app", { children: [Doors.child, Supervisor.child(named, { restart: "transient" })] })
+    const { services } = yield* Supervisor.start(tree)
+    const door = yield* Effect.provideContext(Doors.lookup("front"), services)
+    assert.strictEqual(yield* door.ask.WhoOpened(), "nobody")
+    yield* TestClock.adjust("59 seconds")
+    yield* door.tell.Work({ n: 1 })
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(yield* door.ended, { _tag: "Normal" })
   })
 )

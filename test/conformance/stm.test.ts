@@ -20,7 +20,7 @@ const B = to.B({ count: 0 })
 
 /** A machine whose states do what is given, and otherwise write down what comes. */
 const machineOf = (
-  on: { readonly [State in "A" | "B" | "C"]?: object },
+  on: { readonly [State in "A" | "B" | "C"]?: object } = {},
   rest: { readonly initial?: MTable["initial"]; readonly enter?: MTable["enter"] } = {}
 ) => {
   const log: Array<string> = []
@@ -45,6 +45,8 @@ const e = (n: number) => event.E({ n })
 const p = (n: number) => event.P({ n })
 const i = (n: number) => event.I({ n })
 const t = (n: number) => event.T({ n })
+
+const { machine: anyMachine } = machineOf()
 
 // --- Postpone and insert ---
 
@@ -303,6 +305,20 @@ it("STM-19 an event that no handler is there for is told, and changes nothing", 
   const sent = stepping.send(event.Back())
   assert.deepStrictEqual(stepping.unhandledEvents, [{ state: "A", event: "Back" }])
   assert.deepStrictEqual([stepping.state, sent.reply], ["A", undefined])
+})
+
+it("STM-19 a name that every object has is nobody's handler", () => {
+  class Odd extends StateMachine.Service<Odd>()("test/Odd", {
+    states: { constructor: {} },
+    events: { hasOwnProperty: { success: Schema.Int }, isPrototypeOf: {} },
+    transitions: {}
+  }) {}
+  const on: object = { constructor: { hasOwnProperty: Odd.reply(1) } }
+  const stepping = StateMachine.test(Odd.of({ initial: Odd.to.constructor(), on } as never) as unknown as typeof anyMachine)
+  const send = (_tag: string) => stepping.send({ _tag, payload: undefined } as never)
+  assert.deepStrictEqual(send("hasOwnProperty").reply, Exit.succeed(1))
+  send("isPrototypeOf")
+  assert.deepStrictEqual(stepping.unhandledEvents, [{ state: "constructor", event: "isPrototypeOf" }])
 })
 
 it("STM-21 a transition that is not declared is refused, with both states", () => {
