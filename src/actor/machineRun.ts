@@ -147,7 +147,10 @@ export class MachineRun implements Outside {
     // What its fiber ends with is nobody's answer.
     if (this.inFiber) this.incarnation.turn.item = SET_ASIDE
     this.steps = this.arrival = undefined
-    if (stopped !== undefined) this.slot.stop(stopped)
+    if (stopped === undefined) return
+    // One that stops as it starts has started.
+    if (this.slot.status === "starting") this.slot.continueWith(() => this.slot.stop(stopped))
+    else this.slot.stop(stopped)
   }
 
   private fails(cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> {

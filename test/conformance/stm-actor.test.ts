@@ -420,3 +420,12 @@ it.effect("STM-39 a machine has a name like any other actor, and ends when it ha
     assert.deepStrictEqual(yield* door.ended, { _tag: "Normal" })
   })
 )
+
+it.effect("STM-40 a machine that stops as it starts has started, and ended with its reason", () =>
+  Effect.gen(function* () {
+    for (const enter of [Door.stop, () => Effect.as(Effect.yieldNow, Door.stop)]) {
+      const { door } = yield* spawn({}, { Locked: enter })
+      assert.deepStrictEqual(yield* door.ended, { _tag: "Normal" })
+    }
+  })
+)

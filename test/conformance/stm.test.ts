@@ -314,7 +314,9 @@ it("STM-19 a name that every object has is nobody's handler", () => {
     transitions: {}
   }) {}
   const on: object = { constructor: { hasOwnProperty: Odd.reply(1) } }
-  const stepping = StateMachine.test(Odd.of({ initial: Odd.to.constructor(), on } as never) as unknown as typeof anyMachine)
+  const stepping = StateMachine.test(
+    Odd.of({ initial: Odd.to.constructor(), on } as never) as unknown as typeof anyMachine
+  )
   const send = (_tag: string) => stepping.send({ _tag, payload: undefined } as never)
   assert.deepStrictEqual(send("hasOwnProperty").reply, Exit.succeed(1))
   send("isPrototypeOf")
