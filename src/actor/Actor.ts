@@ -499,12 +499,23 @@ export const continueWith = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Ef
   })
 
 /**
- * A `Ref` for an actor's state, made in init.
+ * A `Ref` for an actor's state, made in init. State kept in it can be seen and replaced from outside (`Control`), and is what
+ * interceptors see as `call.state`; a behavior with several gives each a `name` (default `"state"`). `redact` says what of it
+ * `Control.status` shows.
  *
  * @category handlers
  * @since 0.1.0
  */
-export const state = <S>(initial: S): Effect.Effect<Ref.Ref<S>, never, ActorContext> => Ref.make(initial)
+export const state = <S>(
+  initial: S,
+  options: { readonly name?: string; readonly redact?: (state: S) => unknown } = {}
+): Effect.Effect<Ref.Ref<S>, never, ActorContext> =>
+  Effect.map(ActorContext, ({ incarnation }) => {
+    const { name = "state", redact } = options
+    const ref = Ref.makeUnsafe(initial)
+    incarnation.keepState(name, { ref: ref as Ref.Ref<unknown>, redact: redact as ((state: unknown) => unknown) | undefined })
+    return ref
+  })
 
 // --- Watch ---
 

@@ -130,12 +130,13 @@ export abstract class Request extends Envelope {
     return this.begin(to) ? to.handlers[this.tag]!(this.payload) : undefined
   }
 
+  // Without a target it has been handed on to another actor, whose answer counts.
   override succeed(value: unknown): void {
-    if (this.exit === undefined) this.settle(Exit.succeed(value))
+    if (this.exit === undefined && this.target !== undefined) this.settle(Exit.succeed(value))
   }
 
   override fail(exit: Exit.Exit<never, unknown>): void {
-    if (this.exit === undefined) this.settle(exit)
+    if (this.exit === undefined && this.target !== undefined) this.settle(exit)
   }
 
   override undelivered(why: Undelivered): boolean {
