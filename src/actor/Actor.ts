@@ -513,7 +513,10 @@ export const state = <S>(
   Effect.map(ActorContext, ({ incarnation }) => {
     const { name = "state", redact } = options
     const ref = Ref.makeUnsafe(initial)
-    incarnation.keepState(name, { ref: ref as Ref.Ref<unknown>, redact: redact as ((state: unknown) => unknown) | undefined })
+    incarnation.keepState(name, {
+      ref: ref as Ref.Ref<unknown>,
+      redact: redact as ((state: unknown) => unknown) | undefined
+    })
     return ref
   })
 

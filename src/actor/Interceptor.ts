@@ -283,7 +283,7 @@ export interface MessageOptions<M> {
  *   handle: (next, call) => call.payload.at === "attic" ? Effect.succeed(30) : Effect.map(next, (n) => Math.max(0, n))
  * })
  * const program = Effect.gen(function*() {
- *   const thermometer = yield* Actor.spawn(Interceptor.apply(ThermometerLive, Clamped))
+ *   const thermometer = yield* Actor.spawn(ThermometerLive.pipe(Interceptor.apply(Clamped)))
  *   return [yield* thermometer.ask.Read({ at: "cellar" }), yield* thermometer.ask.Read({ at: "attic" })]
  * })
  * await Effect.runPromise(Effect.scoped(program)) // => [0, 30]
@@ -328,7 +328,11 @@ export interface Hooks {
   readonly streamEnd?: (call: Call, exit: Exit.Exit<unknown, unknown>) => Any1<unknown>
 }
 
-type HookResult<O, K extends string> = K extends keyof O ? (O[K] extends object ? Get<O[K], keyof Hooks> : never) : never
+type HookResult<O, K extends string> = K extends keyof O
+  ? O[K] extends object
+    ? Get<O[K], keyof Hooks>
+    : never
+  : never
 
 type AnyHook = (call: Call, value?: unknown) => Effect.Effect<unknown, unknown>
 type AnyHooks = { readonly [K in keyof Hooks]: AnyHook | undefined }
@@ -381,7 +385,7 @@ const sideOf = (hooks: Hooks | undefined, match: Pick<Side, "matches" | "when">)
  * })
  *
  * const program = Effect.gen(function*() {
- *   const echo = yield* Actor.spawn(Interceptor.apply(EchoLive, Watched))
+ *   const echo = yield* Actor.spawn(EchoLive.pipe(Interceptor.apply(Watched)))
  *   yield* echo.ask.Say({ text: "hello" })
  *   return lines
  * })
@@ -473,7 +477,7 @@ export const refuseCause = (cause: Cause.Cause<unknown>): Effect.Effect<never, F
  *     text === "damn" ? Interceptor.drop : nextWith({ text: text.toUpperCase() })
  * })
  * const program = Effect.gen(function*() {
- *   const log = yield* Actor.spawn(Interceptor.apply(LogLive, Polite))
+ *   const log = yield* Actor.spawn(LogLive.pipe(Interceptor.apply(Polite)))
  *   for (const text of ["good", "damn"]) yield* log.tell.Line({ text })
  *   return yield* log.ask.Lines()
  * })
@@ -512,24 +516,12 @@ type Quiet = Interceptor<unknown, unknown>
  * @category combinators
  * @since 0.1.0
  */
-export const apply: {
-  <A, Args, E, R, const I extends ReadonlyArray<Quiet>>(
-    behavior: Behavior<A, Args, E, R>,
-    ...interceptors: I
-  ): Behavior<A, Args, E | ErrorsOf<I[number]>, R | NeedsOf<I[number]>>
-  <const I extends ReadonlyArray<Quiet>>(
-    ...interceptors: I
-  ): <A, Args, E, R>(
+export const apply =
+  <const I extends ReadonlyArray<Quiet>>(...interceptors: I) =>
+  <A, Args, E, R>(
     behavior: Behavior<A, Args, E, R>
-  ) => Behavior<A, Args, E | ErrorsOf<I[number]>, R | NeedsOf<I[number]>>
-} = (...args: ReadonlyArray<unknown>): never => {
-  const [first, ...rest] = args
-  if (isInterceptor(first) || args.length === 0) return ((behavior: never) => applyAll(behavior, args)) as never
-  return applyAll(first as never, rest)
-}
-
-const applyAll = (behavior: Behavior<unknown, never, unknown, unknown>, interceptors: ReadonlyArray<unknown>): never =>
-  implOf(behavior).intercepted(interceptors as ReadonlyArray<InterceptorImpl>) as never
+  ): Behavior<A, Args, E | ErrorsOf<I[number]>, R | NeedsOf<I[number]>> =>
+    implOf(behavior).intercepted(interceptors as unknown as ReadonlyArray<InterceptorImpl>) as never
 
 /**
  * Whether a value is an interceptor.

@@ -99,9 +99,7 @@ describe("what an interceptor matches", () => {
     Effect.gen(function* () {
       const { lines, write } = log()
       const [a, b] = [named("a", write), named("b", write)]
-      const store = yield* Actor.spawn(
-        StoreLive.pipe(Interceptor.apply(a), Interceptor.apply(b), Interceptor.apply(a))
-      )
+      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(a), Interceptor.apply(b), Interceptor.apply(a)))
       yield* store.ask.Add({ n: 1 })
       assert.deepStrictEqual(lines, ["a Add", "b Add"])
     })
@@ -118,7 +116,7 @@ describe("what an interceptor matches", () => {
         }
       })
       class Asker extends Actor.Service<Asker>()("test/intc/Asker", { Go: {} }) {}
-      const store = yield* Actor.spawn(Interceptor.apply(StoreLive, Spy))
+      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(Spy)))
       const asker = yield* Actor.spawn(
         Asker.behavior(Effect.succeed(Asker.of({ Go: () => Effect.orDie(store.ask.Add({ n: 1 })) })))
       )
@@ -147,7 +145,7 @@ describe("what an interceptor matches", () => {
   it.effect("concurrent handlers and batches are intercepted too", () =>
     Effect.gen(function* () {
       const { lines, write } = log()
-      const store = yield* Actor.spawn(Interceptor.apply(StoreLive, named("i", write)))
+      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(named("i", write))))
       assert.deepStrictEqual([yield* store.ask.Beside(), yield* store.ask.Batch({ n: 4 })], [1, 8])
       assert.deepStrictEqual(lines, ["i Beside", "i Batch"])
     })
@@ -157,9 +155,13 @@ describe("what an interceptor matches", () => {
     Effect.gen(function* () {
       const Doubled = Interceptor.message(Store, "Add", {
         handle: (next, { payload }, nextWith) =>
-          payload.n === 0 ? Effect.fail(new TooMuch({ limit: 0 })) : payload.n > 10 ? next : nextWith({ n: payload.n * 2 })
+          payload.n === 0
+            ? Effect.fail(new TooMuch({ limit: 0 }))
+            : payload.n > 10
+              ? next
+              : nextWith({ n: payload.n * 2 })
       })
-      const store = yield* Actor.spawn(Interceptor.apply(StoreLive, Doubled))
+      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(Doubled)))
       assert.strictEqual(yield* store.ask.Add({ n: 2 }), 4)
       assert.strictEqual((yield* Effect.flip(store.ask.Add({ n: 0 })))._tag, "TooMuch")
     })
@@ -188,9 +190,10 @@ describe("what an interceptor does", () => {
       const events: Array<SystemEvent.SystemEvent> = []
       yield* ActorSystem.onEvent((event) => void events.push(event))
       const Filter = Interceptor.message(Store, "Put", {
-        handle: (_, { payload: { text } }, nextWith) => (text === "a" ? Interceptor.drop : nextWith({ text: `${text}!` }))
+        handle: (_, { payload: { text } }, nextWith) =>
+          text === "a" ? Interceptor.drop : nextWith({ text: `${text}!` })
       })
-      const store = yield* Actor.spawn(Interceptor.apply(StoreLive, Filter))
+      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(Filter)))
       yield* store.tell.Put({ text: "a" })
       yield* store.tell.Put({ text: "b" })
       assert.deepStrictEqual(yield* store.ask.All(), ["b!"])
@@ -210,7 +213,7 @@ describe("what an interceptor does", () => {
       const Failing = Interceptor.make({ tags: ["Put"], handle: () => Effect.fail(new Boom()) })
       const top = yield* Supervisor.start(
         Supervisor.make("top", {
-          children: [Supervisor.child(Interceptor.apply(StoreLive, Failing), { onFailure: { Boom: "restart" } })]
+          children: [Supervisor.child(StoreLive.pipe(Interceptor.apply(Failing)), { onFailure: { Boom: "restart" } })]
         })
       )
       const store = yield* Effect.provide(Store, top.services)
@@ -218,7 +221,10 @@ describe("what an interceptor does", () => {
       const error = yield* Effect.flip(store.ask.Put({ text: "a" }))
       assert.strictEqual(error.reason._tag, "HandlerFailed")
       assert.strictEqual(yield* store.ask.Add({ n: 1 }), 1)
-      assert.deepStrictEqual((yield* top.children).map(({ incarnation }) => incarnation), [2])
+      assert.deepStrictEqual(
+        (yield* top.children).map(({ incarnation }) => incarnation),
+        [2]
+      )
     }).pipe(quiet)
   )
 
@@ -226,10 +232,14 @@ describe("what an interceptor does", () => {
     Effect.gen(function* () {
       const Refusing = Interceptor.make({
         handle: (next, { tag }) =>
-          tag === "Add" ? Interceptor.refuse(new TooMuch({ limit: 1 })) : tag === "Far" ? Interceptor.refuse(new Boom()) : next,
+          tag === "Add"
+            ? Interceptor.refuse(new TooMuch({ limit: 1 }))
+            : tag === "Far"
+              ? Interceptor.refuse(new Boom())
+              : next,
         handleStream: () => Stream.fromEffect(Interceptor.refuse(new Boom()))
       })
-      const store = yield* Actor.spawn(Interceptor.apply(StoreLive, Refusing))
+      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(Refusing)))
       assert.deepStrictEqual(yield* Effect.flip(store.ask.Add({ n: 5 })), new TooMuch({ limit: 1 }))
       const error = yield* Effect.flip(store.ask.Far({ n: 1 }))
       assert.strictEqual(error.reason._tag, "HandlerFailed")
@@ -249,7 +259,7 @@ describe("what an interceptor does", () => {
           return Interceptor.make({ tags: ["Add"], handle: (next) => Effect.andThen(write(`${++n}`), next) })
         })
       )
-      const behavior = Interceptor.apply(StoreLive, Counting)
+      const behavior = StoreLive.pipe(Interceptor.apply(Counting))
       const store = yield* Actor.spawn(behavior)
       yield* store.ask.Add({ n: 1 })
       yield* store.ask.Add({ n: 1 })
@@ -308,20 +318,22 @@ describe("two tiers", () => {
     })
   )
 
-  it.effect("INTC-08 B4 on failure the after hooks see the cause; hooks take no message from a replacing interceptor", () =>
-    Effect.gen(function* () {
-      const { lines, write } = log()
-      const Failing = Interceptor.make({ tags: ["Add"], handle: () => Effect.fail(new Boom()) })
-      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(Failing, tiers(write))))
-      const error = yield* Effect.flip(store.ask.Add({ n: 1 }))
-      assert.strictEqual(error._tag, "AskError")
-      assert.deepStrictEqual(lines, [
-        "caller before Add",
-        "handler before Add",
-        "handler after Add Boom",
-        "caller after Add AskError"
-      ])
-    }).pipe(quiet)
+  it.effect(
+    "INTC-08 B4 on failure the after hooks see the cause; hooks take no message from a replacing interceptor",
+    () =>
+      Effect.gen(function* () {
+        const { lines, write } = log()
+        const Failing = Interceptor.make({ tags: ["Add"], handle: () => Effect.fail(new Boom()) })
+        const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(Failing, tiers(write))))
+        const error = yield* Effect.flip(store.ask.Add({ n: 1 }))
+        assert.strictEqual(error._tag, "AskError")
+        assert.deepStrictEqual(lines, [
+          "caller before Add",
+          "handler before Add",
+          "handler after Add Boom",
+          "caller after Add AskError"
+        ])
+      }).pipe(quiet)
   )
 
   it.effect("INTC-08 what only sends does not run the handler's hooks", () =>
@@ -377,27 +389,30 @@ describe("the caller's side", () => {
       stream: (next, call) => Stream.unwrap(Effect.as(write(`${name} stream ${call.tag}`), next))
     })
 
-  it.effect("a ref, a behavior and a system: the ref's is outside of the system's, the system's of the behavior's", () => {
-    const { lines, write } = log()
-    const System = ActorSystem.layer({ interceptors: [wrapped("system", write)] })
-    return Effect.gen(function* () {
-      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(wrapped("behavior", write))))
-      const ref = store.pipe(Interceptor.through(wrapped("ref", write)))
-      yield* ref.ask.Add({ n: 1 })
-      yield* store.tell.Put({ text: "a" })
-      yield* Stream.runDrain(ref.stream.Numbers({ to: 1 }))
-      assert.deepStrictEqual(lines, [
-        "ref ask Add",
-        "system ask Add",
-        "behavior ask Add",
-        "system tell Put",
-        "behavior tell Put",
-        "ref stream Numbers",
-        "system stream Numbers",
-        "behavior stream Numbers"
-      ])
-    }).pipe(Effect.provide(System))
-  })
+  it.effect(
+    "a ref, a behavior and a system: the ref's is outside of the system's, the system's of the behavior's",
+    () => {
+      const { lines, write } = log()
+      const System = ActorSystem.layer({ interceptors: [wrapped("system", write)] })
+      return Effect.gen(function* () {
+        const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(wrapped("behavior", write))))
+        const ref = store.pipe(Interceptor.through(wrapped("ref", write)))
+        yield* ref.ask.Add({ n: 1 })
+        yield* store.tell.Put({ text: "a" })
+        yield* Stream.runDrain(ref.stream.Numbers({ to: 1 }))
+        assert.deepStrictEqual(lines, [
+          "ref ask Add",
+          "system ask Add",
+          "behavior ask Add",
+          "system tell Put",
+          "behavior tell Put",
+          "ref stream Numbers",
+          "system stream Numbers",
+          "behavior stream Numbers"
+        ])
+      }).pipe(Effect.provide(System))
+    }
+  )
 
   it.effect("an ask with something around it can be forwarded", () =>
     Effect.gen(function* () {
@@ -418,7 +433,7 @@ describe("the caller's side", () => {
       const front = yield* Actor.spawn(FrontLive)
       assert.strictEqual(yield* front.ask.Add({ n: 3 }), 3)
       assert.strictEqual(yield* front.ask.Later({ n: 3 }), 6)
-      const watched = yield* Actor.spawn(Interceptor.apply(FrontLive, named("i", write)))
+      const watched = yield* Actor.spawn(FrontLive.pipe(Interceptor.apply(named("i", write))))
       assert.strictEqual(yield* watched.ask.Add({ n: 1 }), 7)
     })
   )
@@ -427,10 +442,14 @@ describe("the caller's side", () => {
     Effect.gen(function* () {
       const ids: Array<number> = []
       const Spy = Interceptor.make({
-        handle: (next, { id }) => Effect.andThen(Effect.sync(() => ids.push(id)), next)
+        handle: (next, { id }) =>
+          Effect.andThen(
+            Effect.sync(() => ids.push(id)),
+            next
+          )
       })
       const Twice = Interceptor.make({ ask: (next) => Effect.andThen(next, next) })
-      const store = yield* Actor.spawn(Interceptor.apply(StoreLive, Spy))
+      const store = yield* Actor.spawn(StoreLive.pipe(Interceptor.apply(Spy)))
       yield* store.pipe(Interceptor.through(Twice)).ask.Add({ n: 1 })
       yield* store.ask.Add({ n: 1 })
       assert.strictEqual(ids.length, 3)
