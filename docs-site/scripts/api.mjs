@@ -19,9 +19,21 @@ if (!existsSync(join(root, "dist/index.d.ts"))) {
 const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const modules = Object.entries(exports).flatMap(([name, target]) =>
   target?.types !== undefined && name !== "."
-    ? [{ name: name.slice(2), file: join(root, target.types), source: join(root, target["effect-otp/source"]) }]
+    ? inside({ name: name.slice(2), file: join(root, target.types), source: join(root, target["effect-otp/source"]) })
     : []
 )
+
+/** An entry that only gathers modules stands for them: `gpu` for `gpu/Kernel` and the others. */
+function inside({ file, name, source }) {
+  const gathered = [...readFileSync(source, "utf8").matchAll(/^export \* as (\w+) from "\.\/(\w+)\.ts"$/gm)]
+  return gathered.length === 0
+    ? [{ name, file, source }]
+    : gathered.map(([, inner, base]) => ({
+        name: `${name}/${inner}`,
+        file: join(dirname(file), `${base}.d.ts`),
+        source: join(dirname(source), `${base}.ts`)
+      }))
+}
 
 const DOC = /\/\*\*([\s\S]*?)\*\//y
 const DECLARATION = /export (?:declare )?(?:abstract )?(const|class|interface|type|function) (\w+)/y
@@ -101,7 +113,9 @@ const page = ({ file, name, source }) => {
     return [`## ${category}`, ...entries].join("\n\n")
   })
   const head = `---\ntitle: ${name}\ntableOfContents: { maxHeadingLevel: 3 }\n---\n`
-  writeFileSync(join(out, `${name.toLowerCase()}.md`), [head, escape(intro), ...body].join("\n\n"))
+  const path = join(out, `${name.toLowerCase()}.md`)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, [head, escape(intro), ...body].join("\n\n"))
   return bare.map((missing) => `${name}: ${missing}`)
 }
 

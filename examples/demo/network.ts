@@ -82,9 +82,9 @@ export const Scores = Kernel.make("Scores", {
   args: [Kernel.tensor(HIDDEN), Kernel.shared(...shapes.output), Kernel.shared(OUT)],
   output: [OUT],
   constants: { hidden: HIDDEN },
-  body: function (hidden, weights, bias) {
+  body: function (active, weights, bias) {
     let sum = bias[this.thread.x]!
-    for (let i = 0; i < this.constants.hidden; i++) sum += hidden[i]! * weights[i]![this.thread.x]!
+    for (let i = 0; i < this.constants.hidden; i++) sum += active[i]! * weights[i]![this.thread.x]!
     return sum
   }
 })

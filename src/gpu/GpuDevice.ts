@@ -152,10 +152,21 @@ const provide = (
   return device
 }
 
-/** Kernels of the host take the whole event loop: after each, others get their turn. */
+/**
+ * Kernels of the host take the whole event loop, and those who wait for timers and sockets get their turn between calls: once
+ * a millisecond, since a turn costs more than a small call.
+ */
 const oneAtATime = (): Impl["gate"] => {
   const permit = Semaphore.makeUnsafe(1)
-  return (call) => permit.withPermit(Effect.ensuring(call, Effect.yieldNow))
+  let turn = 0
+  const rest = <A>(result: A): Effect.Effect<A> =>
+    Effect.clockWith((clock) => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (now === turn) return Effect.succeed(result)
+      turn = now
+      return Effect.as(Effect.yieldNow, result)
+    })
+  return (call) => permit.withPermit(Effect.flatMap(call, rest))
 }
 
 /**

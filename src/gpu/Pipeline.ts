@@ -43,8 +43,9 @@
  *   return yield* smoothed.run(Float32Array.of(8, 0, 0, 0))
  * })
  * const cpu = GpuDevice.layer({ prefer: ["cpu"] })
- * await Effect.runPromise(Effect.scoped(Effect.provide(program, cpu)))
- * // => { values: Float32Array.of(3, 3, 1, 1), sum: Float32Array.of(8) }
+ * const { sum, values } = await Effect.runPromise(Effect.scoped(Effect.provide(program, cpu)))
+ * values // => Float32Array.of(3, 3, 1, 1)
+ * sum // => Float32Array.of(8)
  * ```
  */
 import * as Effect from "effect/Effect"

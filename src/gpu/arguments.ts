@@ -13,15 +13,14 @@ export const argumentProblem = (
   kinds: ReadonlyArray<Kind>,
   device: GpuDevice["Service"]
 ): InvalidArgument | undefined => {
-  if (args.length !== kinds.length) {
-    const [expected, actual] = [`one of ${kinds.length}`, `one of ${args.length}`]
-    return new InvalidArgument({ index: Math.min(args.length, kinds.length), expected, actual })
-  }
   for (const [index, kind] of kinds.entries()) {
     const expected = unfit(args[index], kind, device)
-    if (expected !== undefined) return new InvalidArgument({ index, expected, actual: describe(args[index]) })
+    if (expected === undefined) continue
+    return new InvalidArgument({ index, expected, actual: index < args.length ? describe(args[index]) : "missing" })
   }
-  return undefined
+  const index = kinds.length
+  if (args.length === index) return undefined
+  return new InvalidArgument({ index, expected: "left out", actual: describe(args[index]) })
 }
 
 /** What it should have been, if it is not. */

@@ -68,9 +68,7 @@ const rewrite = (body: Parsed, own: ReadonlyMap<string, Kind>, axis: string): Re
     const name = String(node["name"])
     const kind = own.get(name)
     if (kind === undefined) return
-    if (["VariableDeclarator", "FunctionDeclaration"].includes(parent.type) && parent["id"] === node) {
-      problem ??= `it declares another ${name} beside its argument`
-    } else if (kind === "number") {
+    if (kind === "number") {
       const isWritten = parent.type === "AssignmentExpression" && parent["left"] === node
       if (isWritten || parent.type === "UpdateExpression") problem ??= `it changes its argument ${name}: copy it first`
       edits.push({ start: node.end, end: node.end, text: `[this.thread.${axis}]` })

@@ -5,7 +5,9 @@
 import type { ArgumentKind, KernelSource, Limits } from "./engine.ts"
 import { type KernelCompileFailed, Limit, NotPlainFunction, Shape } from "./errors.ts"
 import { type Dims, problemWith, sizeOf } from "./dims.ts"
-import { named, type Parse, type Parsed, paramsOf, parseFunction, problemIn, withPlainCalls } from "./syntax.ts"
+import { pitfallIn } from "./pitfalls.ts"
+import { helperName, named, withAssignments, withHelperCalls } from "./rewriting.ts"
+import { type Parse, type Parsed, paramsOf, parseFunction, problemIn } from "./syntax.ts"
 
 type Reason = KernelCompileFailed["reason"]
 
@@ -58,14 +60,20 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   const shape = shapeProblem(definition)
   if (shape !== undefined) return shape
 
-  const names = new Set(Object.keys(functions))
+  const reading: Reading = {
+    parse,
+    helpers: new Set(Object.keys(functions)),
+    constants,
+    dimensions: output.length,
+    limited: loopLimit !== undefined
+  }
   const helpers: Array<Parsed> = []
   for (const [name, helper] of Object.entries(functions)) {
-    const parsed = plain(parse, `functions.${name}`, helper, names, output.length)
+    const parsed = plain(reading, `functions.${name}`, helper)
     if (isReason(parsed)) return parsed
     helpers.push(parsed)
   }
-  const body = plain(parse, "body", definition.body, names, output.length)
+  const body = plain(reading, "body", definition.body)
   if (isReason(body)) return body
   const params = paramsOf(body).length
   if (params !== args.length) {
@@ -75,7 +83,7 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   const source: KernelSource = {
     name,
     body: body.text,
-    functions: helpers.map((helper, i) => ({ name: Object.keys(functions)[i]!, source: helper.text })),
+    functions: helpers.map((helper, i) => ({ name: helperName(Object.keys(functions)[i]!), source: helper.text })),
     constants: constants as KernelSource["constants"],
     args: args.map((kind): ArgumentKind => (kind === "number" ? kind : { dims: kind.dims })),
     output,
@@ -86,24 +94,30 @@ export const check = (definition: AnyDefinition, parse: Parse, limits: Limits): 
   return limitProblem(source, limits) ?? { source, body, helpers }
 }
 
-/** A function parsed, found fit, and with its helpers called by their plain names. */
-const plain = (
-  parse: Parse,
-  where: string,
-  given: unknown,
-  helpers: ReadonlySet<string>,
-  dimensions: number
-): Parsed | Reason => {
+/** What a function of a kernel is read with. */
+interface Reading {
+  readonly parse: Parse
+  readonly helpers: ReadonlySet<string>
+  readonly constants: Readonly<Record<string, unknown>>
+  /** Of the output. */
+  readonly dimensions: number
+  /** Whether the kernel says how far its loops may go. */
+  readonly limited: boolean
+}
+
+/** A function parsed, found fit, and with its helpers called by the names they have for gpu.js. */
+const plain = (reading: Reading, where: string, given: unknown): Parsed | Reason => {
+  const { constants, dimensions, helpers, limited, parse } = reading
   if (typeof given !== "function") return new NotPlainFunction({ function: where, found: typeof given })
   const parsed = parseFunction(parse, where, given.toString())
   if (isReason(parsed)) return parsed
-  const problem = problemIn(parsed, helpers, dimensions)
+  const problem = pitfallIn(parsed, constants, limited) ?? problemIn(parsed, helpers, dimensions)
   if (problem !== undefined) return problem
-  const helper = where.startsWith("functions.") ? where.slice("functions.".length) : undefined
-  const text = withPlainCalls(parsed, helpers)
-  const again = parseFunction(parse, where, text)
-  if (helper === undefined || isReason(again)) return again
-  return parseFunction(parse, where, named(again, helper))
+  const called = parseFunction(parse, where, withHelperCalls(parsed, helpers))
+  if (isReason(called)) return called
+  const rewritten = parseFunction(parse, where, withAssignments(called))
+  if (isReason(rewritten) || !where.startsWith("functions.")) return rewritten
+  return parseFunction(parse, where, named(rewritten, helperName(where.slice("functions.".length))))
 }
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/
@@ -150,8 +164,8 @@ export const limitProblem = (source: KernelSource, limits: Limits): Limit | unde
   const [columns = 1, rows = 1, depth = 1] = output.toReversed()
   const wide = output.length > 1 ? Math.max(rows, columns) : 1
   const checks: ReadonlyArray<readonly [limit: string, needed: number, allowed: number]> = [
-    ["a tensor in bytes", Math.max(...tensors) * 4, limits.maxBufferBytes],
-    ["tensors, constants and output included,", tensors.length, limits.maxTensors],
+    ["bytes for a tensor", Math.max(...tensors) * 4, limits.maxBufferBytes],
+    ["tensors (constants and output included)", tensors.length, limits.maxTensors],
     ["output rows or columns", wide, limits.maxOutputRows],
     ["output layers", depth, limits.maxOutputDepth]
   ]

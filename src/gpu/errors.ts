@@ -4,7 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/** What kernels run on: a graphics card, WebAssembly, or plain JavaScript. */
+/** The schema of backends. @internal */
 export const Backend = Schema.Literals(["webgpu", "webasm", "cpu"])
 
 /**
@@ -15,7 +15,7 @@ export const Backend = Schema.Literals(["webgpu", "webasm", "cpu"])
  */
 export type Backend = typeof Backend.Type
 
-/** A backend that was asked for and could not be had, and why. */
+/** The schema of what is declined. @internal */
 export const Declined = Schema.Struct({ backend: Backend, reason: Schema.String })
 
 /**
@@ -114,14 +114,14 @@ export class Fallback extends Schema.TaggedError<Fallback>()("Fallback", { detai
 }
 
 /**
- * A loop runs to a bound that is known only at the call, and would silently end after 1000 rounds.
+ * A loop starts or ends at what is known only at the call, and would silently end after 1000 rounds.
  *
  * @category errors
  * @since 0.1.0
  */
 export class LoopBound extends Schema.TaggedError<LoopBound>()("LoopBound", {}) {
   override get message(): string {
-    return "a loop's bound is neither a literal nor a constant: give the most rounds it may take as loopLimit, or loop to a constant"
+    return "a loop does not run from a literal to a literal or constant: make it, or give the most rounds it may take as loopLimit"
   }
 }
 
@@ -149,7 +149,7 @@ export class Limit extends Schema.TaggedError<Limit>()("Limit", {
   allowed: Schema.Number
 }) {
   override get message(): string {
-    return `it needs ${this.limit} of ${this.needed}, this device allows ${this.allowed}: split the work over several kernels`
+    return `it needs ${this.needed} ${this.limit}, this device allows ${this.allowed}: split the work over several kernels`
   }
 }
 

@@ -113,6 +113,7 @@ export const build = (gpuJs: GpuJs, backend: Backend, source: KernelSource, thre
     | PromiseLike<unknown>
     | undefined
   refuseFallback(shortcut, backend)
+  refuseUnbuilt(shortcut, backend)
   refuseReturns(shortcut)
   return {
     building: backend === "webgpu" ? building : undefined,
@@ -149,6 +150,12 @@ const refuseLoops = (gpuJs: GpuJs, source: KernelSource): void => {
 const refuseFallback = ({ kernel }: GpuJsKernel, backend: Backend): void => {
   if (kernel.constructor.mode === backend) return
   throw new Unfit(new Fallback({ detail: kernel.fallbackReason ?? `it would run on ${kernel.constructor.mode}` }))
+}
+
+/** The cpu backend only writes to the console when the JavaScript it made does not compile. */
+const refuseUnbuilt = ({ kernel }: GpuJsKernel, backend: Backend): void => {
+  if (backend !== "cpu" || Object.hasOwn(kernel, "run")) return
+  throw new Unfit(new Syntax({ detail: "the JavaScript that gpu.js makes of it does not compile" }))
 }
 
 const NUMBERS = ["Number", "Float", "Integer", "LiteralInteger"]

@@ -94,13 +94,17 @@ const run = (
     const values = flat(result, source.output)
     return source.resident ? hostHandle(values, source.output) : values
   }
-  return Effect.try({ try: () => built.call(hostArguments(args)), catch: failed }).pipe(
-    Effect.flatMap((result) =>
-      isPromise(result)
-        ? Effect.map(Effect.tryPromise({ try: () => result as never, catch: failed }), finish)
-        : Effect.succeed(finish(result))
-    )
-  )
+  return Effect.suspend(() => {
+    let result: unknown
+    // As one step: an Effect for each would cost more than a small kernel.
+    try {
+      result = built.call(hostArguments(args))
+    } catch (thrown) {
+      return Effect.fail(failed(thrown))
+    }
+    if (!isPromise(result)) return Effect.succeed(finish(result))
+    return Effect.map(Effect.tryPromise({ try: () => result as never, catch: failed }), finish)
+  })
 }
 
 const failureOf = (backend: Backend, kernel: string) => (thrown: unknown) =>

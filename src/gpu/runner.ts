@@ -133,10 +133,12 @@ export class Runner {
   }
 
   private launch(kernel: CompiledKernel, args: Values): Effect.Effect<Result | ResidentHandle, Failure> {
+    const launch = (values: ReadonlyArray<Argument>) =>
+      implOf(this.device).gate(Effect.suspend(() => (this.closed ? this.fail(new Closed({})) : kernel.run(values))))
+    if (!args.some((arg) => bufferOf(arg) !== undefined)) return launch(args as ReadonlyArray<Argument>)
     const buffers = args.flatMap((arg) => bufferOf(arg) ?? [])
     const values = args.map((arg) => bufferOf(arg)?.handle ?? arg) as ReadonlyArray<Argument>
-    const launch = Effect.suspend(() => (this.closed ? this.fail(new Closed({})) : kernel.run(values)))
-    return using(buffers, implOf(this.device).gate(launch), this.source.name)
+    return using(buffers, launch(values), this.source.name)
   }
 
   private runBatch(items: ReadonlyArray<Values>): Effect.Effect<ReadonlyArray<Result>, Failure> {

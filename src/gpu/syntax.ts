@@ -1,6 +1,6 @@
 /**
- * The source of kernels, read with the parser that gpu.js brings: what gpu.js would misunderstand is refused here, and
- * calls of helpers are put in the form it understands.
+ * The source of kernels, read with the parser that gpu.js brings: what is no plain function that stands by itself is refused
+ * here.
  *
  * acorn is a dependency of gpu.js and found through it, so that it need not be installed beside it.
  */
@@ -174,31 +174,8 @@ const ofThis = (parent: Node, text: string): string | undefined => {
 }
 
 /** `module.helper`, as bundlers and test runners write a name that was imported. */
-const helperOf = (parent: Node, node: Node, helpers: ReadonlySet<string>): string | undefined => {
+export const helperOf = (parent: Node, node: Node, helpers: ReadonlySet<string>): string | undefined => {
   if (parent.type !== "MemberExpression" || parent["object"] !== node || parent["computed"] === true) return undefined
   const name = String((parent["property"] as Node)["name"])
   return helpers.has(name) ? name : undefined
-}
-
-/** The text with each helper called by its plain name. */
-export const withPlainCalls = (parsed: Parsed, helpers: ReadonlySet<string>): string => {
-  const edits: Array<Edit> = []
-  descend(parsed.tree, (node) => {
-    if (node.type !== "CallExpression") return
-    const callee = node["callee"] as Node
-    // (0, module.helper)(x)
-    const inner = callee.type === "SequenceExpression" ? (callee["expressions"] as ReadonlyArray<Node>).at(-1)! : callee
-    if (inner.type !== "MemberExpression") return
-    const name = helperOf(inner, inner["object"] as Node, helpers)
-    if (name === undefined) return
-    const opening = /^\s*\)*\s*\(/.exec(parsed.text.slice(callee.end))![0]
-    edits.push({ start: node.start, end: callee.end + opening.length, text: `${name}(` })
-  })
-  return edited(parsed.text, edits)
-}
-
-/** The text of a helper under the name by which it is called. */
-export const named = (parsed: Parsed, name: string): string => {
-  const open = parsed.text.indexOf("(", (parsed.tree["id"] as Node | null)?.end ?? parsed.tree.start)
-  return `function ${name}${parsed.text.slice(open)}`
 }

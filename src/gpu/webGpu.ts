@@ -9,6 +9,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -136,10 +137,11 @@ class Card {
       const settings = { buffer, output: xyz(dims), context: this.opened.context }
       return new this.gpuJs.WebGPUBufferResult(settings)
     }
-    return this.sent(send).pipe(
+    const call = this.sent(send).pipe(
       Effect.flatMap((outcome) => this.judge("GpuBuffer", outcome)),
       Effect.map((result) => this.handle(result as never, dims))
     )
+    return this.inFlightOf(call, false)
   }
 
   pipeline(source: PipelineSource): Effect.Effect<CompiledPipeline, never, Scope.Scope> {
@@ -289,7 +291,8 @@ class Card {
         yield* restore(inFlight.take(1))
         const fiber = yield* Effect.forkDetach(call, { startImmediately: true })
         fiber.addObserver(() => void Effect.runFork(resident ? Effect.andThen(done, release) : release))
-        return yield* restore(Fiber.join(fiber))
+        const unwanted = Effect.sync(() => void fiber.addObserver(freeResult))
+        return yield* Effect.onInterrupt(restore(Fiber.join(fiber)), () => unwanted)
       })
     )
   }
@@ -321,8 +324,15 @@ class Card {
         return values
       })
     }
-    return Effect.flatMap(this.sent(send), (outcome) => this.judge("GpuBuffer", outcome))
+    const call = Effect.flatMap(this.sent(send), (outcome) => this.judge("GpuBuffer", outcome))
+    return this.inFlightOf(call, false)
   }
+}
+
+/** Frees a result for which nobody waits any more. */
+const freeResult = (exit: Exit.Exit<unknown, unknown>): void => {
+  const result = Exit.isSuccess(exit) ? (exit.value as Partial<ResidentHandle> | undefined) : undefined
+  if (result?._tag === "ResidentHandle") result.free?.()
 }
 
 const exhausted = (kernel: string, error: Error): GpuOutOfMemory =>

@@ -67,6 +67,8 @@ export class Dispatcher {
   private mask = 63
   private head = 0
   private tail = 0
+  /** Whether somebody need not wait in the queue. */
+  private ahead = false
   private urgent: Urgent | undefined = undefined
   /** What is to have its first turn; the next one is the last, but what was started since is in the order of its start. */
   private readonly newborn: Array<Runnable> = []
@@ -96,6 +98,7 @@ export class Dispatcher {
    */
   urge(runnable: Urgent): void {
     this.urgent = runnable
+    this.ahead = true
   }
 
   /** Whether a turn is being taken, so that what is started now is started by it. */
@@ -106,6 +109,7 @@ export class Dispatcher {
   /** The first turn of what the present turn has started. */
   pushNewborn(runnable: Runnable): void {
     this.newborn.push(runnable)
+    this.ahead = true
   }
 
   /**
@@ -140,8 +144,10 @@ export class Dispatcher {
     this.turnStart = this.nowMillis()
     const end = this.turnStart + this.limits.sliceMillis
     try {
-      while (!this.isEmpty && left > 0) {
-        let used = this.urgent === undefined && this.newborn.length === 0 ? 0 : this.goAhead()
+      while (left > 0) {
+        let used = 0
+        if (this.ahead) used = this.goAhead()
+        else if (this.head === this.tail) break
         if (this.head !== this.tail) used += this.shift().run()
         used += this.inlined
         this.inlined = 0
@@ -161,14 +167,12 @@ export class Dispatcher {
     }
   }
 
-  private get isEmpty(): boolean {
-    return this.head === this.tail && this.newborn.length === 0
-  }
-
   /** The turns of those that need not wait. */
   private goAhead(): number {
     const { newborn, urgent } = this
     this.urgent = undefined
+    // One newborn at most is taken here, and an urgent one may say so again.
+    this.ahead = newborn.length > 1
     let used = urgent === undefined ? 0 : urgent.runAhead()
     this.eldestLast()
     const young = newborn.pop()
@@ -207,7 +211,7 @@ export class Dispatcher {
       this.head &= this.mask
       this.tail = this.head + size
     }
-    if (!this.isEmpty && !this.scheduled) this.schedule()
+    if ((this.ahead || this.head !== this.tail) && !this.scheduled) this.schedule()
   }
 
   private grow(): void {

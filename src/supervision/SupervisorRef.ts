@@ -173,7 +173,7 @@ export class RefImpl implements SupervisorRef<unknown> {
   deleteChild(id: string) {
     return this.withChild(id, (child): Effect.Effect<void, ChildConflict> => {
       if (child.state !== "stopped") return Effect.fail(this.conflict(child))
-      return Effect.sync(() => this.node.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown()))
+      return Effect.sync(() => this.node.forget(child))
     })
   }
 

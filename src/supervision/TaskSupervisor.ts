@@ -241,15 +241,19 @@ class Tasks implements Shape {
     map: (item: Item) => Effect.Effect<A, E2, R2>,
     { concurrency = 1, late = "fail", limit, ordered = true }: StreamOptions = {}
   ): Stream.Stream<A, E1 | E2 | TaskEnded | TaskTimeout | NotStarted, R1 | Exclude<R2, Scope.Scope>> => {
-    checkStream(this.node.path, concurrency, late, limit)
+    const after = checkStream(this.node.path, concurrency, late, limit)
     const source = (Stream.isStream(items) ? items : Stream.fromIterable(items)) as Stream.Stream<Item, E1, R1>
     const timely = (task: Task<A, E2>): Effect.Effect<Option.Option<A>, E2 | TaskEnded | TaskTimeout> => {
       if (limit === undefined) return Effect.asSome(task.await)
-      const done = Effect.asSome(task.awaitWithin(limit))
-      return Effect.catchIf(
-        done,
-        (error): error is TaskTimeout => error instanceof TaskTimeout,
-        (error) => Effect.andThen(task.shutdown("kill"), late === "drop" ? Effect.succeedNone : Effect.fail(error))
+      // Its own lateness, not a `TaskTimeout` that it failed with.
+      return Effect.flatMap(
+        task.yield(limit),
+        (exit): Effect.Effect<Option.Option<A>, E2 | TaskEnded | TaskTimeout> => {
+          if (Option.isSome(exit)) return Effect.asSome(exit.value)
+          const outcome =
+            late === "drop" ? Effect.succeedNone : Effect.fail(new TaskTimeout({ path: task.path, after }))
+          return Effect.andThen(task.shutdown("kill"), outcome)
+        }
       )
     }
     const run = (item: Item) =>
@@ -333,12 +337,12 @@ class Tasks implements Shape {
   }
 }
 
-/** Throws `InvalidSpec` for options that no stream could run with. */
-const checkStream = (path: string, concurrency: number, late: string, limit: Duration.Input | undefined): void => {
+/** Throws `InvalidSpec` for options that no stream could run with. Gives the limit in milliseconds. */
+const checkStream = (path: string, concurrency: number, late: string, limit: Duration.Input | undefined): number => {
   const flaw = limitFlaw("concurrency", concurrency)
   if (flaw !== undefined) throw invalid(path, flaw.field, flaw.value, flaw.problem)
-  if (limit !== undefined) limitMillis(path, "limit", limit)
   if (late !== "fail" && late !== "drop") throw invalid(path, "late", late, "must be one of fail, drop")
+  return limit === undefined ? Infinity : limitMillis(path, "limit", limit)
 }
 
 /** The caller's services are the task's, but not its place in the tree, nor its Scope. */

@@ -185,7 +185,7 @@ export class DynamicChildren {
     const existing = key === undefined ? undefined : node.children.get(key)
     if (existing !== undefined && existing.state !== "stopped") return Effect.succeed(refOf(existing))
     // Ended, and about to be forgotten.
-    if (existing !== undefined) node.forget(existing, existing.slot.lastEnd ?? ExitReason.Shutdown())
+    if (existing !== undefined) node.forget(existing)
     const spec = templateOf(template!, this.options, key ?? this.freshId(template!), args)
     return this.startSpec(spec, this.tree, { args }, start)
   }
@@ -222,7 +222,7 @@ export class DynamicChildren {
   /** Begins to stop a child. The effect waits until it has ended, and may be given up: the rest happens all the same. */
   private ending(child: Child): Effect.Effect<void> {
     const { node } = this
-    const forget = () => node.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown())
+    const forget = () => node.forget(child)
     const stopping = node.stop(child)
     if (stopping === undefined) {
       forget()

@@ -8,7 +8,8 @@ import * as Schema from "effect/Schema"
 
 const causeLine = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  if (error instanceof Error) return `${error.name}: ${error.message}`
+  return typeof error === "string" ? error : format(error)
 }
 
 /**

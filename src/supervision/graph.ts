@@ -1,7 +1,7 @@
 /**
  * The order among children that say what they need from each other, as pure functions.
  *
- * A child needs services by key; whoever provides one comes before it. Keys that nobody among them provides come from
+ * A child needs services by key; all who provide one come before it. Keys that nobody among them provides come from
  * outside and order nothing.
  */
 
@@ -32,9 +32,13 @@ export const startOrder = <N extends Node>(nodes: ReadonlyArray<N>): ReadonlyArr
     if (at >= 0) return { circle: visiting.slice(at).map(({ id }) => id) }
     visiting.push(node)
     for (const key of node.needs) {
-      const provider = providers.get(key)
-      const circle = provider === undefined || provider === node ? undefined : visit(provider)
-      if (circle !== undefined) return circle
+      const known = providers.get(key) ?? []
+      // What it provides itself it has.
+      if (known.includes(node)) continue
+      for (const provider of known) {
+        const circle = visit(provider)
+        if (circle !== undefined) return circle
+      }
     }
     visiting.pop()
     sorted.add(node)
@@ -60,5 +64,14 @@ export const dependents = <N extends Node>(nodes: ReadonlyArray<N>, of: N): Read
   return nodes.filter((node) => affected.has(node))
 }
 
-const providersOf = <N extends Node>(nodes: ReadonlyArray<N>): ReadonlyMap<string, N> =>
-  new Map(nodes.flatMap((node) => node.provides.map((key) => [key, node])))
+const providersOf = <N extends Node>(nodes: ReadonlyArray<N>): ReadonlyMap<string, ReadonlyArray<N>> => {
+  const providers = new Map<string, Array<N>>()
+  for (const node of nodes) {
+    for (const key of node.provides) {
+      const known = providers.get(key)
+      if (known === undefined) providers.set(key, [node])
+      else known.push(node)
+    }
+  }
+  return providers
+}

@@ -135,7 +135,7 @@ export class SupervisorNode implements Supervising {
   }
 
   /** Forgets a child that has ended: its place is over for good. */
-  forget(child: Child, reason: ExitReason.ExitReason): void {
+  forget(child: Child, reason: ExitReason.ExitReason = child.slot.lastEnd ?? ExitReason.Shutdown()): void {
     child.cancel()
     // Out of the list before anybody is told of its end.
     if (this.children.get(child.spec.id) === child) this.children.delete(child.spec.id)
@@ -214,7 +214,7 @@ export class SupervisorNode implements Supervising {
     })
     if (incarnation.number > 1) {
       for (const child of this.children.values()) {
-        if (!child.declared) this.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown())
+        if (!child.declared) this.forget(child)
       }
       this.children = byId(this.declared)
     }
@@ -232,17 +232,13 @@ export class SupervisorNode implements Supervising {
   private readonly stopAll: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     const together: Array<Effect.Effect<void>> = []
     for (const child of [...this.children.values()].reverse()) {
-      const stopping = this.stop(child)
-      if (this.target.dynamic) together.push(Effect.andThen(stopping ?? Effect.void, this.gone(child)))
-      else if (stopping !== undefined) yield* stopping
+      const stopping = this.stop(child) ?? Effect.void
+      // These never come back: whoever waits for one is told when it ends, not when all have.
+      if (this.target.dynamic) together.push(Effect.map(stopping, () => this.forget(child)))
+      else yield* stopping
     }
     yield* Effect.all(together, { concurrency: "unbounded", discard: true })
   })
-
-  /** One that comes and goes never comes back: whoever waits for it is told when it ends, not when all have. */
-  private gone(child: Child): Effect.Effect<void> {
-    return Effect.sync(() => this.forget(child, child.slot.lastEnd ?? ExitReason.Shutdown()))
-  }
 
   // --- What children tell ---
 
@@ -387,11 +383,7 @@ export class SupervisorNode implements Supervising {
   }
 
   private attempted(child: Child, exit: Started): Turn {
-    if (Exit.isSuccess(exit)) {
-      // Left out: one that comes and goes is not kept (R7).
-      if (!exit.value && this.target.dynamic) this.forget(child, ExitReason.Normal)
-      return this.restarted(child)
-    }
+    if (Exit.isSuccess(exit)) return this.restarted(child)
     const reason = ExitReason.Failed(exit.cause)
     child.failed(reason)
     const directive = this.directive(child, exit.cause)
@@ -408,6 +400,8 @@ export class SupervisorNode implements Supervising {
   }
 
   private restarted(child: Child): undefined {
+    // Left out: one that comes and goes is not kept (R7).
+    if (child.state === "stopped" && this.target.dynamic) this.forget(child)
     return child.state === "running" ? this.reporter.restarted(child) : undefined
   }
 
@@ -432,7 +426,7 @@ export class SupervisorNode implements Supervising {
         const stopping = this.stop(member)
         if (stopping !== undefined) yield* stopping
         if (member.spec.restart !== "temporary" || member === child) continue
-        this.forget(member, member.slot.lastEnd ?? ExitReason.Shutdown())
+        this.forget(member)
       }
     })
   }

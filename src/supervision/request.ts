@@ -1,10 +1,13 @@
 /**
  * Asking a supervisor for something: done in a turn of its own, refused at once when it has ended.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { Envelope } from "../runtime/envelope.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
+import { ActorContext } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Child } from "./child.ts"
 import { SupervisorNotRunning } from "./errors.ts"
@@ -33,6 +36,13 @@ class Request extends Envelope {
 
 /** It stands still, and its own supervisor does not mean to start it. */
 const staysDown = ({ isDown, owner }: Slot): boolean => isDown && owner instanceof Child && owner.state === "stopped"
+
+/** Asked from below while it stops: it would wait for whoever waits for it. */
+const holdsUp = (fiber: Fiber.Fiber<unknown, unknown>, { path, slot }: SupervisorNode): boolean => {
+  if (slot.status !== "stopping") return false
+  const turn = Context.getOrUndefined(fiber.context as Context.Context<ActorContext>, ActorContext)
+  return turn?.incarnation.host.path.startsWith(`${path}/`) === true
+}
 
 /** A start that somebody asked for, and may leave before it is done: then it is as if it had never been asked for (R9). */
 class Asked {
@@ -86,10 +96,13 @@ export const request = <A, E>(
   node: SupervisorNode,
   work: () => Effect.Effect<A, E>
 ): Effect.Effect<A, E | SupervisorNotRunning> =>
-  Effect.callback((resume) => {
-    const { slot } = node
-    const refuse = () => resume(Effect.fail(new SupervisorNotRunning({ path: node.path })))
-    if (slot.isEnded || staysDown(slot)) return refuse()
-    const answered = Effect.flatMap(Effect.exit(Effect.suspend(work)), (exit) => Effect.sync(() => resume(exit)))
-    slot.offer(new Request(() => Effect.onInterrupt(answered, () => Effect.sync(refuse)), refuse), undefined)
+  Effect.withFiber((fiber) => {
+    if (holdsUp(fiber, node)) return Effect.fail(new SupervisorNotRunning({ path: node.path }))
+    return Effect.callback((resume) => {
+      const { slot } = node
+      const refuse = () => resume(Effect.fail(new SupervisorNotRunning({ path: node.path })))
+      if (slot.isEnded || staysDown(slot)) return refuse()
+      const answered = Effect.flatMap(Effect.exit(Effect.suspend(work)), (exit) => Effect.sync(() => resume(exit)))
+      slot.offer(new Request(() => Effect.onInterrupt(answered, () => Effect.sync(refuse)), refuse), undefined)
+    })
   })

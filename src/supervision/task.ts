@@ -56,7 +56,7 @@ export class TaskTimeout extends Schema.TaggedError<TaskTimeout>()("TaskTimeout"
  */
 export interface Task<out A, out E> {
   readonly path: string
-  /** Its result. Fails with its own failure, or with `TaskEnded` when it was ended before. */
+  /** Its result, once its Scope has closed. Fails with its own failure, or with `TaskEnded` when it was ended before. */
   readonly await: Effect.Effect<A, E | TaskEnded>
   /** As `await`, but not longer than this. The task goes on all the same. */
   awaitWithin(limit: Duration.Input): Effect.Effect<A, E | TaskEnded | TaskTimeout>

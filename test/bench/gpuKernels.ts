@@ -38,15 +38,17 @@ export const matMul = (n: number) =>
     }
   })
 
-/** Work without memory: about 100,000 rounds of arithmetic a millisecond, whatever runs it. */
-export const busy = (rounds: number) =>
+/** Work without memory, by the thousand rounds: some microseconds for each. (A loop to more than 2^24 never ends on webasm.) */
+export const busy = (thousands: number) =>
   Kernel.make("Busy", {
     args: ["number"],
     output: [1],
-    constants: { rounds },
+    constants: { thousands },
     body: function (seed) {
       let x = seed
-      for (let i = 0; i < this.constants.rounds; i++) x = x * 0.999 + 0.5
+      for (let i = 0; i < this.constants.thousands; i++) {
+        for (let j = 0; j < 1000; j++) x = x * 0.999 + 0.5
+      }
       return x
     }
   })

@@ -154,7 +154,7 @@ it.effect("a refused root is named as what failed to start", () =>
 it.effect("what is no child, no ref and no letter is told as such by a running supervisor", () =>
   Effect.gen(function* () {
     const r = new Recording()
-    const template = Child.behavior((_: string) => Effect.die("never started"))
+    const template = Child.behavior((name: string) => Effect.die(`${name} is never started`))
     const top = yield* r.start([Units.child(template)])
     const units = Context.get(top.services, Units)
     const none = undefined as never

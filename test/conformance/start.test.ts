@@ -202,7 +202,7 @@ it.effect("START-17 illegal values are refused one by one, with field and value"
     assert.deepStrictEqual(yield* refused({ ...good, restart: "permanant" }), ["top/a", "restart", "permanant"])
     assert.deepStrictEqual(yield* refused(r.child("a", { shutdown: -5 })), ["top/a", "shutdown", -5])
     assert.deepStrictEqual(yield* refused({ ...good, kind: "robot" }), ["top/a", "kind", "robot"])
-    assert.deepStrictEqual(yield* refused({ ...good, kind: "effect", target }), ["top/a", "start", target])
+    assert.deepStrictEqual(yield* refused({ ...good, kind: "effect", target }), ["top/a", "start", target.effect])
     assert.deepStrictEqual(yield* listed(top), ["other"])
     assert.strictEqual(yield* r.incarnation("other"), 1)
   })

@@ -102,6 +102,39 @@ it.effect("a task that holds tasks of the same supervisor does not hold up its s
   })
 )
 
+it.effect("a task that asks its supervisor for something while it stops is refused, and does not hold it up", () =>
+  Effect.gen(function* () {
+    const { jobs, top } = yield* started()
+    const heard: Array<string> = []
+    yield* jobs.asyncUnlinked(
+      Effect.andThen(
+        Effect.addFinalizer(() =>
+          Effect.flatMap(Effect.exit(jobs.start(Effect.void)), (exit) =>
+            Effect.sync(() => heard.push(Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "started"))
+          )
+        ),
+        Effect.never
+      )
+    )
+    yield* settled
+    const stopping = yield* Effect.forkChild(top.stop)
+    yield* settled
+    assert.isDefined(stopping.pollUnsafe())
+    assert.deepStrictEqual(heard, ["SupervisorNotRunning: top/test/Jobs is not running"])
+  })
+)
+
+it.effect("a stream leaves out items that are late themselves, not those that fail because something else was", () =>
+  Effect.gen(function* () {
+    const { jobs } = yield* started()
+    const slow = yield* jobs.async(Effect.never)
+    const options = { limit: "10 seconds", late: "drop" } as const
+    const items = jobs.stream([1], () => slow.awaitWithin(0), options)
+    const error = (yield* Effect.flip(Stream.runDrain(items))) as TaskSupervisor.TaskTimeout
+    assert.deepStrictEqual([error._tag, error.path], ["TaskTimeout", slow.path])
+  })
+)
+
 it.effect("whoever waits for a task is told when its supervisor has stopped it, not when all others have", () =>
   Effect.gen(function* () {
     const { jobs, top } = yield* started()

@@ -1,9 +1,9 @@
 /** Buffers: numbers that stay on the device, their lives, and cells of them as an actor's state. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schema, Scope } from "effect"
 import { Actor, Supervisor } from "effect-otp"
 import { GpuBuffer, GpuDevice, Kernel } from "effect-otp/gpu"
-import { Schema } from "effect"
+import { quiet } from "../support/recording.ts"
 import { backends, deviceOf, on } from "./backends.ts"
 
 const f32 = (...values: ReadonlyArray<number>) => Float32Array.from(values)
@@ -194,7 +194,7 @@ describe.each(backends)("on %s", (backend) => {
           assert.strictEqual((yield* runError(cells[0]!.read))._tag, "Closed")
         })
         yield* Effect.provide(program, Supervisor.layer(tree))
-      })
+      }).pipe(quiet)
     )
   })
 })

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { GpuBuffer, Kernel, Pipeline } from "effect-otp/gpu"
-import { backends, on } from "./backends.ts"
+import { backends, deviceOf, on } from "./backends.ts"
 
 const f32 = (...values: ReadonlyArray<number>) => Float32Array.from(values)
 
@@ -170,3 +170,11 @@ describe.each(backends)("on %s", (backend) => {
     )
   )
 })
+
+it.live("in a worker thread, where its steps are run one by one", () =>
+  Effect.gen(function* () {
+    const pipeline = yield* Pipeline.compile(Whole)
+    const { last } = yield* pipeline.run(new Float32Array(6).fill(3), 2)
+    assert.deepStrictEqual(last, new Float32Array(6).fill(7))
+  }).pipe(Effect.scoped, Effect.provide(deviceOf("webasm", { isolated: true }), { local: true }))
+)

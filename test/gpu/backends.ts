@@ -10,9 +10,12 @@ const card = process.env["EFFECT_OTP_GPU"]
 export const backends: ReadonlyArray<GpuDevice.Backend> =
   card === undefined ? ["cpu", "webasm"] : ["cpu", "webasm", "webgpu"]
 
+/** What a device on this machine's card needs to be told. */
+export const deviceOptions: GpuDevice.Options = { allowSoftware: card === "software" }
+
 /** A device of exactly this backend. */
 export const deviceOf = (backend: GpuDevice.Backend, options: Omit<GpuDevice.Options, "prefer"> = {}) =>
-  GpuDevice.layer({ prefer: [backend], allowSoftware: card === "software", ...options })
+  GpuDevice.layer({ prefer: [backend], ...deviceOptions, ...options })
 
 /** Runs with a device of this backend, and all that was made on it. */
 export const on =

@@ -186,20 +186,6 @@ describe.each(backends)("on %s", (backend) => {
             return x
           }
         })
-      ],
-      [
-        "declares another v",
-        Kernel.make("Shadow", {
-          ...one,
-          body: function (v) {
-            let sum = 0
-            for (let i = 0; i < 2; i++) {
-              const v = i
-              sum += v
-            }
-            return sum + v[0]!
-          }
-        })
       ]
     ] as ReadonlyArray<readonly [string, Kernel.Definition<ReadonlyArray<Kernel.Kind>, Kernel.Dims>]>)(
       "%s",

@@ -394,6 +394,40 @@ describe("calls in flight", () => {
     )
   )
 
+  it.live("free a result that stays on the device when nobody waits for it any more", () =>
+    onNull((raw) =>
+      Effect.gen(function* () {
+        let [made, destroyed] = [0, 0]
+        const { createBuffer } = raw
+        Object.assign(raw, {
+          createBuffer(descriptor: { readonly size: number; readonly usage: number }) {
+            const buffer = createBuffer.call(raw, descriptor)
+            const { destroy } = buffer
+            made++
+            return Object.assign(buffer, { destroy: () => void (destroyed++, destroy.call(buffer)) })
+          }
+        })
+        const calls = 10
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const kernel = yield* Kernel.compile(Same)
+            for (let i = 0; i < calls; i++) {
+              const call = yield* Effect.forkChild(kernel.resident(zeros), { startImmediately: true })
+              yield* Fiber.interrupt(call)
+            }
+            const upload = yield* Effect.forkChild(GpuBuffer.from(zeros, [64]), { startImmediately: true })
+            yield* Fiber.interrupt(upload)
+            yield* kernel.resident(zeros)
+            // What is in flight is in order, so the others have ended with this one.
+            yield* (yield* kernel.resident(zeros)).read
+          })
+        )
+        assert.isAbove(made, calls)
+        assert.strictEqual(destroyed, made)
+      })
+    )
+  )
+
   it.live("a closed kernel's fail with Closed", () =>
     onNull(() =>
       Effect.gen(function* () {

@@ -16,6 +16,7 @@ import {
   findListed,
   isDown,
   isSignificant,
+  type Job,
   makeWorld,
   parentOf,
   type Place,
@@ -78,12 +79,16 @@ const hasWork = (s: Place): boolean => {
 /** R39: whoever waits for one that stands still, and will not come back after all, is told so. */
 const standsStill = (p: Place): boolean => p.state === "stopped" && p.parent !== undefined && !p.final && isDown(p)
 
+/** Starting another child because somebody asked for that brings nobody back. */
+const isForAnother = (next: Job, s: Place): boolean =>
+  next.do === "start" && next.cause !== "attempt" && next.cause !== "boot" && next.place !== s.number
+
 /** Whether what is under way or pending above will start it again, or end it for good. */
 const comesBack = (w: World, rules: Rules, s: Place): boolean => {
   const parent = parentOf(w, s)
   if (parent === undefined) return false
   const { agenda, at, children, config } = supervisorAt(parent)
-  if (at === "stopping" || agenda.length > 0) return true
+  if (at === "stopping" || agenda.some((next) => !isForAnother(next, s))) return true
   if (at === "down") return comesBack(w, rules, parent)
   const strategy = config.kind === "dynamic" ? "one-for-one" : config.strategy
   return childrenOf(w, parent).some(

@@ -118,16 +118,20 @@ export const endSupervisor = (w: World, s: Place, reason: string): void => {
   const together = supervising.config.kind === "dynamic" && !supervising.killed
   supervising.agenda = together
     ? [job("stop-together", s.number)]
-    : [...supervising.children].reverse().map((child) => job("stop", child))
+    : [...supervising.children].reverse().map((child) => job("stop", child, { loses: comesAndGoes(s) }))
   supervising.agenda.push(job("down", s.number))
   wake(w, s)
 }
 
-/** R31: dynamic children are all asked at once. */
+/** R31: dynamic children are all asked at once, and each is over for good when it has ended: it never comes back. */
 const stopTogether = (w: World, rules: Rules, s: Place): void => {
-  for (const child of [...childrenOf(w, s)].reverse()) stopPlace(w, rules, child, shutdownOf(child.spec))
+  for (const child of [...childrenOf(w, s)].reverse()) {
+    if (stopPlace(w, rules, child, shutdownOf(child.spec))) forget(w, s, child, child.lastEnd ?? "shutdown")
+  }
   togetherDone(w, s)
 }
+
+const comesAndGoes = (s: Place): boolean => supervisorAt(s).config.kind === "dynamic"
 
 const togetherDone = (w: World, s: Place): void => {
   const { agenda } = supervisorAt(s)
@@ -151,7 +155,10 @@ export const stopDone = (w: World, s: Place, p: Place): void => {
     agenda.shift()
     if (first.loses) forget(w, s, p, p.lastEnd ?? "shutdown")
     wake(w, s)
-  } else togetherDone(w, s)
+    return
+  }
+  if (first?.do === "stop-together") forget(w, s, p, p.lastEnd ?? "shutdown")
+  togetherDone(w, s)
 }
 
 const terminated = (w: World, s: Place, p: Place, step: number): void => {
@@ -314,7 +321,11 @@ const startFailed = (s: Place, p: Place, cause: string): string =>
 /** R24 to R26: a failed attempt is tried again, behind what waits; what comes after it in its group is left stopped. */
 const attempted = (w: World, rules: Rules, s: Place, p: Place, outcome: Outcome): void => {
   if (outcome === "up") return emit(w, { event: "restarted", path: p.path, run: p.run })
-  if (outcome === "ignored") return
+  if (outcome === "ignored") {
+    // R7: one that comes and goes is not kept.
+    if (comesAndGoes(s)) forget(w, s, p, "normal")
+    return
+  }
   const reason = `failed(${outcome.cause})`
   const directive = directiveFor(rules, p, reason)
   if (directive === "escalate") return escalate(w, s, p, outcome.cause)

@@ -22,6 +22,15 @@ it("a circle is named from where it closes; needing oneself is none", () => {
   assert.deepStrictEqual(ids(startOrder([node("a", ["a"])]) as ReadonlyArray<Node>), ["a"])
 })
 
+it("where several provide what is needed, all of them come before; who provides it itself has it", () => {
+  const one = { ...node("one"), provides: ["key"] }
+  const two = { ...node("two", ["key"]), provides: ["key"] }
+  const last = node("last", ["one"])
+  const after = { ...node("late"), provides: ["key"] }
+  const sorted = startOrder([node("user", ["key"]), one, two, last, after]) as ReadonlyArray<Node>
+  assert.deepStrictEqual(ids(sorted), ["one", "two", "late", "user", "last"])
+})
+
 it("dependents: the one itself and all that need it, directly or through others", () => {
   const nodes = [node("db"), node("mail"), node("users", ["db"]), node("log"), node("api", ["users", "mail"])]
   assert.deepStrictEqual(ids(dependents(nodes, nodes[0]!)), ["db", "users", "api"])
