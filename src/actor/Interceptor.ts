@@ -243,6 +243,16 @@ export const make = <const O extends Options>(options: O): Made<O> => {
   })
 }
 
+/** As `make`, for one that takes no message from another. @internal */
+export const makeBeside = <const O extends Pick<Options, keyof Match | "handle" | "handleStream">>(
+  options: O
+): Made<O> => {
+  const { handle, handleStream, when } = options
+  const matches = matchesOf(options)
+  const handler = { beside: true, matches, when, once: handle as never, stream: handleStream as never }
+  return asInterceptor({ handler, caller: undefined })
+}
+
 /**
  * What an interceptor of one message does: payload, reply and declared error are those of the protocol.
  *
