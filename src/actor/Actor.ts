@@ -512,7 +512,7 @@ export const state = <S>(
 ): Effect.Effect<Ref.Ref<S>, never, ActorContext> =>
   Effect.map(ActorContext, ({ incarnation }) => {
     const { name = "state", redact } = options
-    const ref = Ref.makeUnsafe(initial)
+    const ref = Ref.makeUnsafe(incarnation.seedOf(name, initial))
     incarnation.keepState(name, {
       ref: ref as Ref.Ref<unknown>,
       redact: redact as ((state: unknown) => unknown) | undefined

@@ -264,7 +264,7 @@ const isRefusal = (reason: Cause.Reason<unknown>): boolean =>
  * class Parser extends Actor.Service<Parser>()("docs/Parser", {
  *   Parse: { payload: { json: Schema.String }, success: Schema.Unknown, error: Fault.BusinessError }
  * }) {}
- * const ParserLive = Parser.behavior(Effect.succeed(Parser.of({ Parse: ({ json }) => JSON.parse(json) })))
+ * const ParserLive = Parser.behavior(Effect.succeed(Parser.of({ Parse: ({ json }) => JSON.parse(json) as unknown })))
  *
  * const program = Effect.gen(function*() {
  *   const parser = yield* Actor.spawn(ParserLive.pipe(Interceptor.apply(Fault.handling())))

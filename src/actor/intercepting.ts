@@ -286,8 +286,10 @@ const onceIntercepted = (key: string, run: Run): CompiledHandler => {
   return (payload) =>
     Effect.flatMap(ActorContext, (turn) => {
       const call = new HandledCall(turn, key, payload, false)
-      return Effect.catch(run(payload, call), (error) =>
-        error instanceof Refusal ? settleRefusal(error, call.slot, call.envelope) : Exit.fail(error)
+      return run(payload, call).pipe(
+        Effect.catch((error) =>
+          error instanceof Refusal ? settleRefusal(error, call.slot, call.envelope) : Exit.fail(error)
+        )
       )
     })
 }
@@ -297,10 +299,12 @@ const streamIntercepted = (key: string, run: RunStream): CompiledHandler => {
     Stream.unwrap(
       Effect.map(ActorContext, (turn) => {
         const call = new HandledCall(turn, key, payload, true)
-        return Stream.catch(run(payload, call), (error) =>
-          error instanceof Refusal
-            ? Stream.fromEffectDrain(Effect.suspend(() => settleRefusal(error, call.slot, call.envelope)))
-            : Stream.fail(error)
+        return run(payload, call).pipe(
+          Stream.catch((error) =>
+            error instanceof Refusal
+              ? Stream.fromEffectDrain(Effect.suspend(() => settleRefusal(error, call.slot, call.envelope)))
+              : Stream.fail(error)
+          )
         )
       })
     )

@@ -102,6 +102,7 @@ interface Rare {
   restartHooks: ReadonlyArray<Hook>
   stopHooks: ReadonlyArray<Hook>
   states: Map<string, Kept> | undefined
+  seeds: ReadonlyMap<string, unknown> | undefined
 }
 
 /**
@@ -149,8 +150,14 @@ export class Incarnation {
       endListeners: undefined,
       restartHooks: NO_HOOKS,
       stopHooks: NO_HOOKS,
-      states: undefined
+      states: undefined,
+      seeds: undefined
     })
+  }
+
+  /** Its Scope, where anything has needed one. */
+  get openScope(): Scope.Closeable | undefined {
+    return this.scopeOrNone
   }
 
   get scope(): Scope.Closeable {
@@ -209,6 +216,16 @@ export class Incarnation {
   /** Shows a part of its state to those who may look at it; the latest of a name is the one seen. */
   keepState(name: string, kept: Kept): void {
     ;(this.rare.states ??= new Map()).set(name, kept)
+  }
+
+  /** State that it begins with instead of its own. */
+  seed(seeds: ReadonlyMap<string, unknown>): void {
+    this.rare.seeds = seeds
+  }
+
+  seedOf<S>(name: string, initial: S): S {
+    const seeds = this.rareOrNone?.seeds
+    return seeds?.has(name) === true ? (seeds.get(name) as S) : initial
   }
 
   get states(): ReadonlyMap<string, Kept> {

@@ -92,6 +92,9 @@ export class System {
     for (const listener of this.listeners) listener(event)
   }
 
+  /** Those who want to know each actor that comes up, and not only its path. */
+  readonly arrivals = new Set<(actor: object) => void>()
+
   /** Returns how to stop listening. */
   listen(listener: (event: SystemEvent) => void): () => void {
     this.listeners = [...this.listeners, listener]

@@ -43,6 +43,8 @@ export interface Program {
   readonly annotations?: ReadonlyArray<Context.Context<never>>
   /** What is around messages where they are sent from; its refs know what it is. */
   readonly around?: unknown
+  /** The places of those below it, where it has some of its own. */
+  readonly members?: () => ReadonlyArray<Receiver>
   /** A stop interrupts the message at hand instead of waiting for it. */
   readonly stopInterrupts?: boolean
   /** A kill comes while it stops: ends what it waits for, and is not abandoned before. */
