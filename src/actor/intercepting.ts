@@ -7,7 +7,7 @@
  * 3. A refusal never leaves the handler's side as a failure: whoever asked is told, and the actor lives.
  */
 import type * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
@@ -284,7 +284,8 @@ const effectOf = (handler: CompiledHandler, payload: unknown): AnyEffect =>
 
 const onceIntercepted = (key: string, run: Run): CompiledHandler => {
   return (payload) =>
-    Effect.flatMap(ActorContext, (turn) => {
+    Effect.withFiber((fiber) => {
+      const turn = Context.getUnsafe(fiber.context, ActorContext as never) as Turn
       const call = new HandledCall(turn, key, payload, false)
       return run(payload, call).pipe(
         Effect.catch((error) =>
@@ -297,15 +298,14 @@ const onceIntercepted = (key: string, run: Run): CompiledHandler => {
 const streamIntercepted = (key: string, run: RunStream): CompiledHandler => {
   return (payload) =>
     Stream.unwrap(
-      Effect.map(ActorContext, (turn) => {
+      Effect.withFiber((fiber) => {
+        const turn = Context.getUnsafe(fiber.context, ActorContext as never) as Turn
         const call = new HandledCall(turn, key, payload, true)
-        return run(payload, call).pipe(
-          Stream.catch((error) =>
-            error instanceof Refusal
-              ? Stream.fromEffectDrain(Effect.suspend(() => settleRefusal(error, call.slot, call.envelope)))
-              : Stream.fail(error)
-          )
+        const told = (refusal: Refusal) => Effect.suspend(() => settleRefusal(refusal, call.slot, call.envelope))
+        const guarded = run(payload, call).pipe(
+          Stream.catch((error) => (error instanceof Refusal ? Stream.fromEffectDrain(told(error)) : Stream.fail(error)))
         )
+        return Effect.succeed(guarded)
       })
     )
 }

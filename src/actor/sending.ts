@@ -106,7 +106,9 @@ const send = (self: Tell, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<v
   let item: Item = tag
   if (span !== undefined || options !== defaultSendOptions || slot.system.correlates) {
     const turn = turnOf(fiber.context)
-    item = itemOf(tag, payload, options, span, turn?.item instanceof Envelope ? turn.item.correlationId : undefined)
+    // What an actor tells itself belongs to what it was told: a loop of it must not nest without end.
+    const cause = turn?.incarnation.host === slot ? (turn.item as Partial<Envelope>).span : span
+    item = itemOf(tag, payload, options, cause, turn?.item instanceof Envelope ? turn.item.correlationId : undefined)
     if (turn !== undefined && typeof item !== "number") item.sender = turn.incarnation.host.path
   }
   if (slot.offer(item, payload) !== "full") return Exit.void

@@ -40,10 +40,8 @@ const begun = (to: Receiver, tag: number, payload: unknown, known: WeakSet<Reque
 /** A property of this one request, so that requests at which nobody looks have nothing to look for. */
 const onSettled = (request: Request, settled: (exit: Exit.Exit<unknown, unknown>) => void): void => {
   const settle = request.settle.bind(request)
-  Object.defineProperty(request, "settle", {
-    value: (exit: Exit.Exit<unknown, unknown>) => {
-      settled(exit)
-      settle(exit)
-    }
-  })
+  request.settle = (exit) => {
+    settled(exit)
+    settle(exit)
+  }
 }
