@@ -43,7 +43,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import { Envelope } from "../runtime/envelope.ts"
+import { Envelope, Request } from "../runtime/envelope.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
@@ -420,7 +420,9 @@ const ForwardProto: object = Object.assign(
     label: "effect-otp/forward",
     evaluate(fiber) {
       const turn = Context.getUnsafe(fiber.context, ActorContext as never) as ActorContext["Service"]
-      forwardRequest(turn.envelope(), (this as unknown as Forward).to)
+      const envelope = turn.envelope()
+      forwardRequest(envelope, (this as unknown as Forward).to)
+      if (envelope instanceof Request) envelope.handedOn()
       return Exit.void
     }
   }),

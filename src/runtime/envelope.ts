@@ -130,13 +130,17 @@ export abstract class Request extends Envelope {
     return this.begin(to) ? to.handlers[this.tag]!(this.payload) : undefined
   }
 
-  // Without a target it has been handed on to another actor, whose answer counts.
   override succeed(value: unknown): void {
-    if (this.exit === undefined && this.target !== undefined) this.settle(Exit.succeed(value))
+    if (this.exit === undefined) this.settle(Exit.succeed(value))
   }
 
   override fail(exit: Exit.Exit<never, unknown>): void {
-    if (this.exit === undefined && this.target !== undefined) this.settle(exit)
+    if (this.exit === undefined) this.settle(exit)
+  }
+
+  /** Another actor answers it: what its handler comes to is no answer. Properties of this one, so that others need not look. */
+  handedOn(): void {
+    this.succeed = this.fail = () => undefined
   }
 
   override undelivered(why: Undelivered): boolean {

@@ -418,7 +418,8 @@ describe("the caller's side", () => {
     Effect.gen(function* () {
       class Front extends Actor.Service<Front>()("test/intc/Front", {
         Add: { payload: { n: Schema.Int }, success: Schema.Int, error: TooMuch },
-        Later: { payload: { n: Schema.Int }, success: Schema.Int, error: TooMuch }
+        Later: { payload: { n: Schema.Int }, success: Schema.Int, error: TooMuch },
+        Beside: { payload: { n: Schema.Int }, success: Schema.Int, error: TooMuch }
       }) {}
       const { write } = log()
       const store = (yield* Actor.spawn(StoreLive)).pipe(Interceptor.through(wrapped("ref", write)))
@@ -426,13 +427,15 @@ describe("the caller's side", () => {
         Effect.succeed(
           Front.of({
             Add: ({ n }) => Actor.forward(store.ask.Add({ n })),
-            Later: ({ n }) => Effect.andThen(Effect.yieldNow, Actor.forward(store.ask.Add({ n })))
+            Later: ({ n }) => Effect.andThen(Effect.yieldNow, Actor.forward(store.ask.Add({ n }))),
+            Beside: Actor.concurrent(({ n }: { readonly n: number }) => Actor.forward(store.ask.Add({ n })))
           })
         )
       )
       const front = yield* Actor.spawn(FrontLive)
       assert.strictEqual(yield* front.ask.Add({ n: 3 }), 3)
       assert.strictEqual(yield* front.ask.Later({ n: 3 }), 6)
+      assert.strictEqual(yield* front.ask.Beside({ n: 0 }), 6)
       const watched = yield* Actor.spawn(FrontLive.pipe(Interceptor.apply(named("i", write))))
       assert.strictEqual(yield* watched.ask.Add({ n: 1 }), 7)
     })
