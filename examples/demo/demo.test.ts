@@ -94,6 +94,7 @@ it("the view draws a tree and a bar", () => {
     failures: [],
     significant: false,
     nextAttempt: undefined,
+    startedAt: undefined,
     queued: 0,
     children: []
   } as const

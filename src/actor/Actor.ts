@@ -43,7 +43,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import { Envelope } from "../runtime/envelope.ts"
+import { Envelope, Request } from "../runtime/envelope.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
@@ -411,12 +411,6 @@ export const batched = <Payload, Answers extends ReadonlyArray<unknown> | void, 
   options: BatchOptions<Payload, Answers, E, R>
 ): Batched<Payload, Answer<Answers>, E, R> => markBatched(options)
 
-const handedOver: Pick<Envelope, "succeed" | "fail" | "undelivered"> = {
-  succeed: () => undefined,
-  fail: () => undefined,
-  undelivered: () => true
-}
-
 interface Forward {
   readonly to: AskDescription
 }
@@ -426,10 +420,9 @@ const ForwardProto: object = Object.assign(
     label: "effect-otp/forward",
     evaluate(fiber) {
       const turn = Context.getUnsafe(fiber.context, ActorContext as never) as ActorContext["Service"]
-      const request = turn.envelope()
-      forwardRequest(request, (this as unknown as Forward).to)
-      // The handler goes on, but what it ends with is nobody's answer any more.
-      Object.assign(request, handedOver)
+      const envelope = turn.envelope()
+      forwardRequest(envelope, (this as unknown as Forward).to)
+      if (envelope instanceof Request) envelope.handedOn()
       return Exit.void
     }
   }),
@@ -508,12 +501,26 @@ export const continueWith = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Ef
   })
 
 /**
- * A `Ref` for an actor's state, made in init.
+ * A `Ref` for an actor's state, made in init. State kept in it can be seen and replaced from outside (`Control`), and is what
+ * interceptors see as `call.state`; a behavior with several gives each a `name` (default `"state"`). `redact` says what of it
+ * `Control.status` shows.
  *
  * @category handlers
  * @since 0.1.0
  */
-export const state = <S>(initial: S): Effect.Effect<Ref.Ref<S>, never, ActorContext> => Ref.make(initial)
+export const state = <S>(
+  initial: S,
+  options: { readonly name?: string; readonly redact?: (state: S) => unknown } = {}
+): Effect.Effect<Ref.Ref<S>, never, ActorContext> =>
+  Effect.map(ActorContext, ({ incarnation }) => {
+    const { name = "state", redact } = options
+    const ref = Ref.makeUnsafe(incarnation.seedOf(name, initial))
+    incarnation.keepState(name, {
+      ref: ref as Ref.Ref<unknown>,
+      redact: redact as ((state: unknown) => unknown) | undefined
+    })
+    return ref
+  })
 
 // --- Watch ---
 

@@ -21,6 +21,8 @@ import type { Slot } from "../runtime/slot.ts"
 import type { AskError } from "./AskError.ts"
 import { type Compiled, payloadSchema } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
+import { askThrough, layersOf, streamThrough, tellThrough } from "./calling.ts"
+import { addLayer, type Layer } from "./intercepting.ts"
 import * as Sending from "./sending.ts"
 import { stream } from "./streaming.ts"
 
@@ -195,6 +197,7 @@ interface Views {
 }
 
 const viewsOf = new WeakMap<Compiled, Views>()
+const viewsThrough = new WeakMap<Compiled, Views>()
 
 const makeView = (
   compiled: Compiled,
@@ -232,6 +235,20 @@ const makeViews = (compiled: Compiled): Views => ({
   ),
   stream: makeView(compiled, (view, tag, payload) => stream(view["~slot"], tag, payload, view["~options"]))
 })
+
+/** As the others, for refs that have interceptors. `tellUnsafe` is outside of Effect, where they are not. */
+const makeViewsThrough = (compiled: Compiled): Views => {
+  const sent = (view: View, tag: number, payload: unknown) => {
+    const { "~options": options, "~slot": slot } = view
+    return { place: { key: slot.program.name, compiled }, slot, tag, payload, options }
+  }
+  return {
+    ask: makeView(compiled, (view, tag, payload) => askThrough(sent(view, tag, payload))),
+    tell: makeView(compiled, (view, tag, payload) => tellThrough(sent(view, tag, payload))),
+    tellUnsafe: makeViews(compiled).tellUnsafe,
+    stream: makeView(compiled, (view, tag, payload) => streamThrough(sent(view, tag, payload)))
+  }
+}
 
 class RefImpl extends Pipeable.Class {
   readonly "~slot": Slot
@@ -288,8 +305,10 @@ class RefImpl extends Pipeable.Class {
 
   private view(kind: keyof Views): View {
     const compiled = this["~compiled"]
-    let views = viewsOf.get(compiled)
-    if (views === undefined) viewsOf.set(compiled, (views = makeViews(compiled)))
+    const through = this["~options"].around !== undefined
+    const known = through ? viewsThrough : viewsOf
+    let views = known.get(compiled)
+    if (views === undefined) known.set(compiled, (views = (through ? makeViewsThrough : makeViews)(compiled)))
     return new views[kind](this["~slot"], this["~options"])
   }
 }
@@ -298,7 +317,12 @@ keepShape(new RefImpl(undefined as never, undefined as never, Sending.defaultSen
 
 /** The ref of a slot; the same one each time. @internal */
 export const make = <A>(slot: Slot, compiled: Compiled): ActorRef<A> =>
-  (slot.ref ??= new RefImpl(slot, compiled, Sending.defaultSendOptions)) as ActorRef<A>
+  (slot.ref ??= new RefImpl(slot, compiled, optionsOf(slot))) as ActorRef<A>
+
+const optionsOf = (slot: Slot): Sending.SendOptions => {
+  const layers = layersOf(slot)
+  return layers.length === 0 ? Sending.defaultSendOptions : { ...Sending.defaultSendOptions, around: layers }
+}
 
 /** The place a ref names. @internal */
 export const slotOf = (ref: Endable): Slot => (ref as unknown as { readonly "~slot": Slot })["~slot"]
@@ -308,6 +332,10 @@ const derive = <A>(ref: ActorRef<A>, options: Partial<Sending.SendOptions>): Act
   const merged = { ...impl["~options"], ...options }
   return new RefImpl(impl["~slot"], impl["~compiled"], merged) as unknown as ActorRef<A>
 }
+
+/** The same actor, sent to through interceptors. @internal */
+export const through = <A>(ref: ActorRef<A>, layer: Layer): ActorRef<A> =>
+  derive(ref, { around: addLayer((ref as unknown as RefImpl)["~options"].around ?? [], layer) })
 
 // --- Public ---
 
@@ -432,5 +460,7 @@ export const tellUnknown = <A>(
       Schema.decodeUnknownEffect(schema)(message.payload),
       ({ message: issue }) => new InvalidPayload({ actor: ref.path, tag: name, payload: message.payload, issue })
     )
-    return Effect.flatMap(decoded, (payload) => Sending.tell(impl["~slot"], tag, payload, impl["~options"]))
+    return Effect.flatMap(decoded, (payload) =>
+      (impl.tell as unknown as Readonly<Record<string, (payload: unknown) => Effect.Effect<void>>>)[name]!(payload)
+    )
   })

@@ -22,6 +22,7 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import { System } from "../runtime/system.ts"
 import type { SystemEvent } from "../runtime/SystemEvent.ts"
+import type { Interceptor } from "./intercepting.ts"
 
 /**
  * The system that actors started here belong to.
@@ -42,6 +43,8 @@ export interface Options {
   readonly askTimeout?: Duration.Input
   /** How much work is done before others, timers and I/O get their turn. */
   readonly slice?: Partial<SliceLimits>
+  /** Their caller's side is around every message to an actor of the system, outside of what behaviors have. */
+  readonly interceptors?: ReadonlyArray<Interceptor<unknown, unknown>>
 }
 
 /** Systems nobody made by hand: one for each Clock and Scheduler, gone with them. */
@@ -85,11 +88,12 @@ export const layer = (options: Options = {}): Layer.Layer<ActorSystem> =>
   Layer.effect(
     ActorSystem,
     Effect.withFiber((fiber) => {
-      const { askTimeout, slice } = options
+      const { askTimeout, interceptors: around, slice } = options
       return Effect.succeed(
         new System(fiber.context, {
           ...(askTimeout === undefined ? undefined : { askTimeout: Duration.toMillis(askTimeout) }),
-          ...(slice === undefined ? undefined : { slice })
+          ...(slice === undefined ? undefined : { slice }),
+          ...(around === undefined ? undefined : { around })
         })
       )
     })

@@ -17,6 +17,7 @@ import type { Key } from "./ActorRef.ts"
 import { batchProblem } from "./batching.ts"
 import { checkOptions, InvalidOption } from "./behaviorOptions.ts"
 import { compileHandler } from "./handlers.ts"
+import { addLayer, interceptHandler, isMade, type Layer, makeAll } from "./intercepting.ts"
 import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
@@ -143,6 +144,8 @@ export class MissingHandler extends Schema.TaggedError<MissingHandler>()("Missin
   }
 }
 
+const NO_LAYERS: ReadonlyArray<Layer> = []
+
 type Init = Effect.Effect<object, unknown> | ((args: unknown) => Effect.Effect<object, unknown>)
 
 /** @internal */
@@ -154,15 +157,26 @@ export class BehaviorImpl extends Pipeable.Class {
   readonly key: Key<unknown>
   readonly compiled: Compiled
   readonly options: Options
+  /** Interceptors, the innermost layer first. */
+  readonly layers: ReadonlyArray<Layer>
+  private readonly source: Init
   private readonly make: Init
   private readonly unbound: Program
 
-  constructor(key: Key<unknown>, compiled: Compiled, init: Init, options: Options) {
+  constructor(
+    key: Key<unknown>,
+    compiled: Compiled,
+    init: Init,
+    options: Options,
+    layers: ReadonlyArray<Layer> = NO_LAYERS
+  ) {
     super()
     checkOptions(key.key, compiled.tags, options)
     this.key = key
     this.compiled = compiled
     this.options = options
+    this.layers = layers
+    this.source = init
     this.make = typeof init === "function" ? init : this.prepared(init)
     this.unbound = new BoundProgram(this, undefined)
   }
@@ -172,9 +186,15 @@ export class BehaviorImpl extends Pipeable.Class {
   }
 
   bind(args: unknown): BehaviorImpl {
-    const { make } = this
-    const bound = typeof make === "function" ? () => make(args) : make
-    return new BehaviorImpl(this.key, this.compiled, bound, this.options)
+    const { source } = this
+    const bound = typeof source === "function" ? () => source(args) : source
+    return new BehaviorImpl(this.key, this.compiled, bound, this.options, this.layers)
+  }
+
+  /** The same with another layer of interceptors outside of those it has. */
+  intercepted(layer: Layer): BehaviorImpl {
+    if (layer.length === 0) return this
+    return new BehaviorImpl(this.key, this.compiled, this.source, this.options, addLayer(this.layers, layer))
   }
 
   /** What a slot runs. Without arguments all its actors run the same. */
@@ -213,19 +233,27 @@ export class BehaviorImpl extends Pipeable.Class {
 
   /** What can be compiled before an actor starts is compiled once, for all actors of the behavior. */
   private prepared(init: Effect.Effect<object, unknown>): Effect.Effect<object, unknown> {
-    if (Exit.isExit(init)) return this.afterwards(init as Exit.Exit<object, unknown>)
-    return isSyncInit(init) ? init : Effect.flatMap(init, (handlers) => this.compileAll(handlers))
+    if (Exit.isExit(init) && isMade(this.layers)) return this.afterwards(init as Exit.Exit<object, unknown>)
+    if (!isMade(this.layers)) {
+      return Effect.flatMap(init, (handlers) =>
+        Effect.flatMap(makeAll(this.layers), (layers) => this.compileAll(handlers, layers))
+      )
+    }
+    return isSyncInit(init) ? init : Effect.flatMap(init, (handlers) => this.compileAll(handlers, this.layers))
   }
 
   private afterwards(made: Exit.Exit<object, unknown>): Exit.Exit<object, unknown> {
-    return Exit.isSuccess(made) ? this.compileAll(made.value) : made
+    return Exit.isSuccess(made) ? this.compileAll(made.value, this.layers) : made
   }
 
-  private compileAll(handlers: object): Exit.Exit<ReadonlyArray<CompiledHandler>, unknown> {
-    // Compiled before, by the behavior that this one was bound from.
-    if (Array.isArray(handlers)) return Exit.succeed(handlers)
-    const table = (handlers ?? {}) as Record<string, CompiledHandler>
+  private compileAll(
+    handlers: object,
+    layers: ReadonlyArray<Layer>
+  ): Exit.Exit<ReadonlyArray<CompiledHandler>, unknown> {
     const { tags } = this.compiled
+    // Those of a machine come in the order of the protocol.
+    const named = Array.isArray(handlers) ? Object.fromEntries(tags.map((tag, n) => [tag, handlers[n]])) : handlers
+    const table = (named ?? {}) as Record<string, CompiledHandler>
     const isMissing = (tag: string) => typeof table[tag] !== "function"
     if (tags.some(isMissing)) return Exit.die(new MissingHandler({ actor: this.name, missing: tags.filter(isMissing) }))
     for (const tag of tags) {
@@ -234,7 +262,11 @@ export class BehaviorImpl extends Pipeable.Class {
         return Exit.die(new InvalidOption({ actor: this.name, ...flaw, field: `${tag}.${flaw.field}` }))
       }
     }
-    return Exit.succeed(tags.map((tag) => compileHandler(table[tag]!)))
+    if (layers.length === 0) return Exit.succeed(tags.map((tag) => compileHandler(table[tag]!)))
+    const place = { key: this.name, compiled: this.compiled }
+    return Exit.succeed(
+      tags.map((tag, n) => compileHandler(table[tag]!, (handler) => interceptHandler(layers, place, n, handler)))
+    )
   }
 }
 
@@ -253,6 +285,12 @@ class BoundProgram implements Program {
   }
   get tags(): ReadonlyArray<string> {
     return this.behavior.compiled.tags
+  }
+  get annotations(): Compiled["annotations"] {
+    return this.behavior.compiled.annotations
+  }
+  get around(): ReadonlyArray<Layer> {
+    return this.behavior.layers
   }
   declares(tag: number, error: unknown): boolean {
     return this.behavior.compiled.declares(tag, error)

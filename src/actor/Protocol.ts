@@ -4,6 +4,7 @@
  * Because messages are schemas, every actor can leave the process: the same protocol is an `RpcGroup` (`toRpcGroup`), and
  * an `RpcGroup` is a protocol (`fromRpcGroup`). Inside the process nothing is encoded, decoded or checked.
  */
+import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
@@ -15,6 +16,7 @@ import type { Covariant } from "effect/Types"
 
 /**
  * One message. Without `success` the reply is void; without `error` it cannot fail; `stream` replies with many values.
+ * `annotations` say something about it to whoever looks, an interceptor say: `Context.make(Remote, true)`.
  *
  * @category models
  * @since 0.1.0
@@ -24,6 +26,7 @@ export interface Message {
   readonly success?: Schema.Top
   readonly error?: Schema.Top
   readonly stream?: boolean
+  readonly annotations?: Context.Context<never>
 }
 
 /**
@@ -200,7 +203,10 @@ export type FromRpc<R extends Rpc.Any> = {
  * @since 0.1.0
  */
 export const toRpcGroup = <const P extends Protocol>(protocol: P): RpcGroup.RpcGroup<ToRpc<P>> => {
-  const rpcs = Object.entries(protocol).map(([tag, message]) => Rpc.make(tag, message))
+  const rpcs = Object.entries(protocol).map(([tag, { annotations, ...message }]) => {
+    const rpc = Rpc.make(tag, message)
+    return annotations === undefined ? rpc : rpc.annotateMerge(annotations as Context.Context<unknown>)
+  })
   return RpcGroup.make(...rpcs) as unknown as RpcGroup.RpcGroup<ToRpc<P>>
 }
 
@@ -226,10 +232,11 @@ export const fromRpcGroup = <R extends Rpc.Any>(group: RpcGroup.RpcGroup<R>): Fr
   for (const [tag, any] of group.requests) {
     const rpc = any as unknown as Rpc.AnyWithProps
     const streamed = RpcSchema.isStreamSchema(rpc.successSchema) ? rpc.successSchema : undefined
+    const annotations = rpc.annotations as Context.Context<never>
     const replies =
       streamed === undefined
-        ? { success: rpc.successSchema, error: rpc.errorSchema }
-        : { success: streamed.success, error: streamed.error, stream: true }
+        ? { success: rpc.successSchema, error: rpc.errorSchema, annotations }
+        : { success: streamed.success, error: streamed.error, stream: true, annotations }
     protocol[tag] = isVoid(rpc.payloadSchema) ? replies : { payload: rpc.payloadSchema, ...replies }
   }
   return protocol as FromRpc<R>
@@ -246,6 +253,7 @@ export class Compiled {
   readonly protocol: Protocol
   readonly tags: ReadonlyArray<string>
   readonly streams: ReadonlyArray<boolean>
+  readonly annotations: ReadonlyArray<Context.Context<never>>
   /** Makes the payload where its schema fills something in; `undefined` where the sender's object is the payload. */
   readonly makes: ReadonlyArray<((input: unknown) => unknown) | undefined>
   private readonly declared: ReadonlyArray<((error: unknown) => boolean) | undefined>
@@ -255,6 +263,7 @@ export class Compiled {
     this.protocol = protocol
     this.tags = Object.keys(protocol)
     this.streams = messages.map((message) => message.stream === true)
+    this.annotations = messages.map((message) => message.annotations ?? Context.empty())
     this.declared = messages.map((message) => (message.error === undefined ? undefined : Schema.is(message.error)))
     this.makes = messages.map(makeOf)
   }

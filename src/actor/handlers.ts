@@ -15,9 +15,18 @@ const Concurrent = "~effect-otp/concurrent"
 export const markConcurrent = <F extends (payload: never) => unknown>(handler: F): F =>
   Object.assign((payload: never) => handler(payload), { [Concurrent]: true }) as unknown as F
 
-/** @internal */
-export const compileHandler = (handler: CompiledHandler): CompiledHandler =>
-  Concurrent in handler ? (payload) => new Beside(handler(payload)) : compileBatched(handler)
+/** A handler as the engine calls it, with what `around` puts around it. @internal */
+export const compileHandler = (
+  handler: CompiledHandler,
+  around?: (handler: CompiledHandler) => CompiledHandler
+): CompiledHandler => {
+  if (Concurrent in handler) {
+    const run = around === undefined ? handler : around(handler)
+    return (payload) => new Beside(run(payload))
+  }
+  const compiled = compileBatched(handler)
+  return around === undefined ? compiled : around(compiled)
+}
 
 /** The result of a concurrent handler: settled when its effect is, while the actor goes on. */
 class Beside implements Performable {

@@ -30,6 +30,11 @@ export class Nursery implements Owner {
     return nursery
   }
 
+  /** The actors that live in a scope. */
+  static membersOf(scope: Scope.Scope): ReadonlyArray<Slot> {
+    return [...(nurseries.get(scope)?.slots ?? [])]
+  }
+
   constructor(scope: Scope.Scope, context: Context.Context<never>) {
     this.scope = scope
     this.context = context

@@ -17,6 +17,7 @@ import { keepShape } from "../runtime/shapes.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import { InPlace, type Turns } from "../runtime/turns.ts"
+import type { Layer } from "./intercepting.ts"
 import { Ask } from "./request.ts"
 
 /**
@@ -33,7 +34,14 @@ export interface SendOptions {
   readonly correlationId: string | undefined
   /** How many elements a stream's producer may be ahead of its consumer. */
   readonly buffer: number
+  /** Given where it was known before sending; 0: none yet. */
+  readonly id: number
+  /** What is around each message. */
+  readonly around: Layers | undefined
 }
+
+/** Interceptors, the innermost layer first. @internal */
+export type Layers = ReadonlyArray<Layer>
 
 /** @internal */
 export const defaultSendOptions: SendOptions = {
@@ -41,11 +49,17 @@ export const defaultSendOptions: SendOptions = {
   mailboxTimeout: undefined,
   priority: DEFAULT_PRIORITY,
   correlationId: undefined,
-  buffer: 16
+  buffer: 16,
+  id: 0,
+  around: undefined
 }
 
-/** The turn that an effect runs in. The context asked about last is remembered: senders mostly send more than once. */
-const turnOf = (context: Context.Context<never>): Turn | undefined => {
+/**
+ * The turn that an effect runs in. The context asked about last is remembered: senders mostly send more than once.
+ *
+ * @internal
+ */
+export const turnOf = (context: Context.Context<never>): Turn | undefined => {
   if (context !== lastContext) {
     lastContext = context
     lastTurn = Context.getOrUndefined(context, ActorContext)
@@ -67,6 +81,7 @@ const itemOf = (
   const envelope = new Envelope(tag, payload)
   envelope.priority = options.priority
   envelope.correlationId = options.correlationId ?? correlationId
+  if (options.id !== 0) envelope.id = options.id
   if (span !== undefined) envelope.span = span
   return envelope
 }
@@ -91,7 +106,9 @@ const send = (self: Tell, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<v
   let item: Item = tag
   if (span !== undefined || options !== defaultSendOptions || slot.system.correlates) {
     const turn = turnOf(fiber.context)
-    item = itemOf(tag, payload, options, span, turn?.item instanceof Envelope ? turn.item.correlationId : undefined)
+    // What an actor tells itself belongs to what it was told: a loop of it must not nest without end.
+    const cause = turn?.incarnation.host === slot ? (turn.item as Partial<Envelope>).span : span
+    item = itemOf(tag, payload, options, cause, turn?.item instanceof Envelope ? turn.item.correlationId : undefined)
     if (turn !== undefined && typeof item !== "number") item.sender = turn.incarnation.host.path
   }
   if (slot.offer(item, payload) !== "full") return Exit.void
@@ -207,6 +224,7 @@ const marked = (ask: Ask, options: SendOptions, fiber: Fiber.Fiber<unknown, unkn
   if (options === defaultSendOptions) return ask
   ask.priority = options.priority
   ask.correlationId = options.correlationId
+  if (options.id !== 0) ask.id = options.id
   return ask
 }
 
@@ -294,11 +312,19 @@ AskEffect.prototype = AskProto
 export const ask = (slot: Slot, tag: number, payload: unknown, options: SendOptions): Effect.Effect<unknown, unknown> =>
   new AskEffect(slot, tag, payload, options)
 
-/** The ask behind an effect, when it is one. @internal */
-export const describeAsk = (effect: unknown): AskDescription | undefined =>
-  typeof effect === "object" && effect !== null && Object.getPrototypeOf(effect) === AskProto
-    ? (effect as AskDescription)
-    : undefined
+/** The ask behind an effect, when it is one, without what is around it. @internal */
+export const describeAsk = (effect: unknown): AskDescription | undefined => {
+  if (typeof effect !== "object" || effect === null) return undefined
+  return Object.getPrototypeOf(effect) === AskProto ? (effect as AskDescription) : asksWithin.get(effect)
+}
+
+const asksWithin = new WeakMap<object, AskDescription>()
+
+/** An ask with something around it is an ask still. @internal */
+export const standsFor = <T extends object>(effect: T, ask: AskDescription): T => {
+  asksWithin.set(effect, ask)
+  return effect
+}
 
 /** The tell behind an effect, when it is one. @internal */
 export const describeTell = (effect: unknown): AskDescription | undefined =>

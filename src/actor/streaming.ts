@@ -84,7 +84,7 @@ export const stream = (
       Effect.gen(function* () {
         const queue = yield* Queue.bounded<unknown, unknown>(options.buffer)
         const request = new StreamRequest(slot, tag, payload, queue)
-        request.id = slot.system.nextId()
+        request.id = options.id === 0 ? slot.system.nextId() : options.id
         request.priority = options.priority
         request.span = fiber.cache.span
         const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)

@@ -138,6 +138,12 @@ export abstract class Request extends Envelope {
     if (this.exit === undefined) this.settle(exit)
   }
 
+  /** Another actor answers it: what its handler comes to is no answer. Properties of this one, so that others need not look. */
+  handedOn(): void {
+    this.succeed = this.fail = () => undefined
+    this.undelivered = () => true
+  }
+
   override undelivered(why: Undelivered): boolean {
     if (this.exit === undefined) this.settle(this.undeliveredExit(why))
     return true

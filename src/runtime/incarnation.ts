@@ -9,6 +9,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { Envelope } from "./envelope.ts"
@@ -99,7 +101,21 @@ interface Rare {
   endListeners: Set<EndListener> | undefined
   restartHooks: ReadonlyArray<Hook>
   stopHooks: ReadonlyArray<Hook>
+  states: Map<string, Kept> | undefined
+  seeds: ReadonlyMap<string, unknown> | undefined
 }
+
+/**
+ * State that can be seen from outside, and how much of it is shown.
+ *
+ * @internal
+ */
+export interface Kept {
+  readonly ref: Ref.Ref<unknown>
+  readonly redact: ((state: unknown) => unknown) | undefined
+}
+
+const NO_STATES: ReadonlyMap<string, Kept> = new Map()
 
 const NO_HOOKS: ReadonlyArray<Hook> = []
 
@@ -133,8 +149,15 @@ export class Incarnation {
       asking: undefined,
       endListeners: undefined,
       restartHooks: NO_HOOKS,
-      stopHooks: NO_HOOKS
+      stopHooks: NO_HOOKS,
+      states: undefined,
+      seeds: undefined
     })
+  }
+
+  /** Its Scope, where anything has needed one. */
+  get openScope(): Scope.Closeable | undefined {
+    return this.scopeOrNone
   }
 
   get scope(): Scope.Closeable {
@@ -188,6 +211,30 @@ export class Incarnation {
 
   onStop(hook: Hook): void {
     this.rare.stopHooks = [...this.rare.stopHooks, hook]
+  }
+
+  /** Shows a part of its state to those who may look at it; the latest of a name is the one seen. */
+  keepState(name: string, kept: Kept): void {
+    ;(this.rare.states ??= new Map()).set(name, kept)
+  }
+
+  /** State that it begins with instead of its own. */
+  seed(seeds: ReadonlyMap<string, unknown>): void {
+    this.rare.seeds = seeds
+  }
+
+  seedOf<S>(name: string, initial: S): S {
+    const seeds = this.rareOrNone?.seeds
+    return seeds?.has(name) === true ? (seeds.get(name) as S) : initial
+  }
+
+  get states(): ReadonlyMap<string, Kept> {
+    return this.rareOrNone?.states ?? NO_STATES
+  }
+
+  stateOf(name: string): Option.Option<unknown> {
+    const kept = this.states.get(name)
+    return kept === undefined ? Option.none() : Option.some(Ref.getUnsafe(kept.ref))
   }
 
   /** Runs an effect of the message that is being handled. The fiber may have ended when this returns. */

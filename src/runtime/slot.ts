@@ -18,6 +18,7 @@ import { Incarnation } from "./incarnation.ts"
 import { keepShape } from "./shapes.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
+import { type Tap, tapped } from "./taps.ts"
 import { type CompiledHandler, NO_HANDLERS, type Program, Turns } from "./turns.ts"
 
 /**
@@ -54,6 +55,11 @@ interface Rare {
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
   pauseCallbacks: ReadonlyArray<() => void>
+  /** Those who look at its messages, and the handlers that they look past. */
+  taps: Set<Tap> | undefined
+  untapped: ReadonlyArray<CompiledHandler>
+  /** What comes in the place of the incarnation that ends, and what to do when it is not to come. */
+  replacement: { readonly begin: () => void; readonly cancel: () => void } | undefined
 }
 
 const NOBODY: ReadonlyArray<never> = []
@@ -71,7 +77,7 @@ export class Slot extends Turns {
   ref: unknown = undefined
   /** How its last incarnation ended. */
   lastEnd: ExitReason.ExitReason | undefined = undefined
-  private readonly parentPath: string
+  readonly parentPath: string
   private readonly name: string | number
   private started: Started | undefined = undefined
   private rareOrNone: Rare | undefined = undefined
@@ -101,7 +107,10 @@ export class Slot extends Turns {
       watched: undefined,
       downCallbacks: NOBODY,
       releaseCallbacks: NOBODY,
-      pauseCallbacks: NOBODY
+      pauseCallbacks: NOBODY,
+      taps: undefined,
+      untapped: NO_HANDLERS,
+      replacement: undefined
     })
   }
 
@@ -144,11 +153,12 @@ export class Slot extends Turns {
   // --- Start ---
 
   /** Begins an incarnation. Calls back when it is up, or when its start failed and nothing of it is left. */
-  start(started: Started): void {
+  start(started: Started, seeds?: ReadonlyMap<string, unknown>): void {
     // A drain ends with the normal end it leads to; after a crash it goes on.
     if (this.state === State.Ended || (this.control !== 0 && this.lastEnd?._tag === "Normal")) this.reopen()
     if (this.incarnations > 0) this.leaveBehind()
     const incarnation = new Incarnation(this, ++this.incarnations)
+    if (seeds !== undefined) incarnation.seed(seeds)
     this.incarnation = incarnation
     this.state = State.Starting
     this.started = started
@@ -170,9 +180,11 @@ export class Slot extends Turns {
       return this.endIncarnation(reason, false)
     }
     this.handlers = exit.value
+    if (this.rareOrNone?.taps !== undefined) this.rewire(exit.value)
     incarnation.settled()
     if (this.system.observed) {
       this.system.emit({ _tag: "ActorStarted", path: this.path, incarnation: incarnation.number })
+      for (const arrived of this.system.arrivals) arrived(this)
     }
     const started = this.started!
     this.started = undefined
@@ -199,6 +211,7 @@ export class Slot extends Turns {
 
   /** Ends after the message that is being handled; queued ones are left over. */
   stop(reason: ExitReason.ExitReason): void {
+    this.cancelReplacement()
     if (this.state === State.Down || this.state >= State.Stopping || (this.control & State.StopRequested) !== 0) return
     if (this.state >= State.Idle && this.state <= State.Paused) return this.endIncarnation(reason, false)
     this.rare.stopReason = reason
@@ -218,6 +231,7 @@ export class Slot extends Turns {
 
   /** Ends now: interrupts the handler and does not wait for what it holds. */
   kill(): void {
+    this.cancelReplacement()
     if (this.state === State.Down || this.state === State.Ended) return
     // Code cannot be stopped while it is on the stack; it ends right after.
     if (this.state === State.Running) this.control |= State.KillRequested
@@ -379,7 +393,9 @@ export class Slot extends Turns {
     const downCallbacks = this.rareOrNone?.downCallbacks
     if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = NOBODY
     this.started = undefined
-    if (started === undefined) this.owner.onEnded(this, reason)
+    const replacement = this.rareOrNone?.replacement
+    if (replacement !== undefined) replacement.begin()
+    else if (started === undefined) this.owner.onEnded(this, reason)
     else started(reason._tag === "Failed" ? Exit.failCause(reason.cause) : Exit.interrupt())
     if (downCallbacks !== undefined) for (const callback of downCallbacks) callback(reason)
   }
@@ -422,6 +438,51 @@ export class Slot extends Turns {
 
   private failInflight(why: Undelivered): void {
     while (this.inflight !== undefined) this.inflight.undelivered(why)
+  }
+
+  // --- Replacing ---
+
+  /**
+   * Ends this incarnation and begins the next one, of another program and with state of its choice; its owner hears nothing
+   * of it. Only between two messages. Calls back as `start` does; with an interruption when it was told to end meanwhile,
+   * which its owner then hears of.
+   */
+  replace(program: Program, seeds: ReadonlyMap<string, unknown>, started: Started): void {
+    this.rare.replacement = {
+      begin: () => {
+        this.rare.replacement = undefined
+        this.program = program
+        this.start(started, seeds)
+      },
+      cancel: () => started(Exit.interrupt())
+    }
+    this.endIncarnation(ExitReason.Shutdown("replaced"), true)
+  }
+
+  private cancelReplacement(): void {
+    const replacement = this.rareOrNone?.replacement
+    if (replacement === undefined) return
+    this.rare.replacement = undefined
+    replacement.cancel()
+  }
+
+  // --- Looking on ---
+
+  /** Tells of its messages from now on. Returns how to end that. */
+  tap(tap: Tap): () => void {
+    const taps = (this.rare.taps ??= new Set())
+    taps.add(tap)
+    if (taps.size === 1) this.rewire(this.handlers)
+    return () => {
+      if (!taps.delete(tap) || taps.size > 0) return
+      this.rare.taps = undefined
+      if (this.handlers !== NO_HANDLERS) this.handlers = this.rare.untapped
+    }
+  }
+
+  private rewire(handlers: ReadonlyArray<CompiledHandler>): void {
+    this.rare.untapped = handlers
+    this.handlers = handlers === NO_HANDLERS ? handlers : tapped(this, handlers, this.rare.taps!)
   }
 
   // --- Watching ---

@@ -22,6 +22,8 @@ export interface SystemOptions {
   readonly askTimeout?: number
   /** How much work is done before others get their turn. */
   readonly slice?: Partial<SliceLimits>
+  /** What is around all messages where they are sent from; refs know what it is. */
+  readonly around?: unknown
 }
 
 /**
@@ -44,6 +46,7 @@ export class System {
   readonly timers: Timers
   readonly context: Context.Context<never>
   readonly askTimeout: number
+  readonly around: unknown
   readonly letters = new DeadLetters()
   /** Whether any sender has ever marked a conversation, so that tells need to look for one to carry on. */
   correlates = false
@@ -60,6 +63,7 @@ export class System {
   constructor(context: Context.Context<never>, options: SystemOptions = {}) {
     this.context = context
     this.askTimeout = options.askTimeout ?? 5_000
+    this.around = options.around
     const clock = Context.get(context, Clock.Clock)
     const scheduler = Context.get(context, Scheduler.Scheduler)
     this.fork = Effect.runForkWith(context)
@@ -87,6 +91,9 @@ export class System {
   emit(event: SystemEvent): void {
     for (const listener of this.listeners) listener(event)
   }
+
+  /** Those who want to know each actor that comes up, and not only its path. */
+  readonly arrivals = new Set<(actor: object) => void>()
 
   /** Returns how to stop listening. */
   listen(listener: (event: SystemEvent) => void): () => void {

@@ -8,6 +8,7 @@
  * 3. Control goes before messages: kill, stop, then what was to be continued.
  */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { isKept, type Receiver, Request, Task } from "./envelope.ts"
@@ -38,6 +39,12 @@ export interface Program {
   init(incarnation: Incarnation): Init
   /** Whether the protocol declares this failure of this message as a reply. */
   declares(tag: number, error: unknown): boolean
+  /** What the protocol says about each message. */
+  readonly annotations?: ReadonlyArray<Context.Context<never>>
+  /** What is around messages where they are sent from; its refs know what it is. */
+  readonly around?: unknown
+  /** The places of those below it, where it has some of its own. */
+  readonly members?: () => ReadonlyArray<Receiver>
   /** A stop interrupts the message at hand instead of waiting for it. */
   readonly stopInterrupts?: boolean
   /** A kill comes while it stops: ends what it waits for, and is not abandoned before. */

@@ -54,7 +54,8 @@ export class Child implements Owner {
   /** Monotonic milliseconds of the attempt it waits for. */
   nextAttempt: number | undefined = undefined
   private steps: Steps | undefined
-  private startedAt = 0
+  /** Monotonic milliseconds. */
+  startedAt = 0
   private timer: Timer | undefined = undefined
   /** Changes whenever what was pending no longer holds. */
   private epoch = 0

@@ -75,6 +75,7 @@ export class SupervisorNode implements Supervising {
         tags: [],
         declares: () => false,
         init: () => this.boot as never,
+        members: () => Array.from(this.children.values(), ({ slot }) => slot),
         stopInterrupts: true,
         killStopping: () => this.killChildren()
       },

@@ -22,6 +22,8 @@ export interface ChildStatus {
   readonly state: ChildState
   /** Which run it is in, 1 for the first, 0 before it. */
   readonly incarnation: number
+  /** When that began; undefined where it is not running. */
+  readonly startedAt: number | undefined
   /** How often this supervisor has asked for a restart of it. */
   readonly restarts: number
   readonly lastFailure: ExitReason.ExitReason | undefined
@@ -62,6 +64,7 @@ const statusOf = (node: SupervisorNode, child: Child): ChildStatus => {
     significant: child.spec.significant,
     state: child.state,
     incarnation: child.slot.incarnations,
+    startedAt: child.state === "running" ? child.startedAt : undefined,
     restarts: child.restarts,
     lastFailure: child.lastFailure,
     failures: child.failures,
