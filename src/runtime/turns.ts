@@ -218,7 +218,8 @@ export abstract class Turns extends Inbox implements Receiver {
   /** The protocol's own errors are replies, and only looked for when something failed. */
   isDeclared(cause: Cause.Cause<unknown>, item: Item): boolean {
     const reason = cause.reasons.length === 1 ? cause.reasons[0]! : undefined
-    if (reason === undefined || reason._tag !== "Fail") return false
+    // Whoever sent a message that was set aside is answered later: nothing has failed.
+    if (reason === undefined || reason._tag !== "Fail") return isKept(item, cause)
     const tag = typeof item === "number" ? item : item.tag
     return tag >= 0 && this.program.declares(tag, reason.error)
   }
@@ -288,7 +289,6 @@ export abstract class Turns extends Inbox implements Receiver {
       if (typeof item !== "number") item.fail(exit as Exit.Exit<never, unknown>)
       return true
     }
-    if (isKept(item, exit.cause)) return true
     this.fail(exit.cause, item, payload)
     return false
   }
