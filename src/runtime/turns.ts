@@ -355,7 +355,9 @@ export abstract class Turns extends Inbox implements Receiver {
       this.continuations = undefined
       this.control &= ~State.ContinueRequested
     }
-    return this.handle(new Task(next), undefined) && this.state === State.Running
+    if (!this.handle(new Task(next), undefined) || this.state !== State.Running) return false
+    // What was told meanwhile, and what else is to be continued, still goes first.
+    return this.control === 0 || this.obey()
   }
 }
 
