@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Random, References } from "effect"
 import { ActorSystem, Supervisor } from "effect-otp"
 import { PNG } from "pngjs"
+import { Dawn } from "../../src/gpu/webGpuDevice.ts"
 import * as Picture from "../support/picture.ts"
 import { type Bodies, collision, energy, momentum, SOFTNESS } from "./bodies.ts"
 import { take } from "./film.ts"
@@ -85,6 +86,18 @@ it.live("a push reaches every body", () =>
       assert.closeTo(velocities[i]! - before, 1 + Math.floor(i / 10), 1e-6)
     }
   })
+)
+
+/** Dawn's null adapter computes nothing, but its shader compiler is that of every card. */
+it.live("the kernels are fit for a card", () =>
+  Effect.gen(function* () {
+    const bodies = yield* galaxies(10)
+    const { services } = yield* Supervisor.start(Tree(bodies, { prefer: ["webgpu"] }))
+    const sky = Context.get(services, Sky)
+    yield* sky.tell.Push({ by: new Float32Array(3) })
+    assert.strictEqual(yield* sky.ask.Advance({ steps: 2 }), 2)
+    assert.strictEqual((yield* sky.ask.Look()).positions.length, 30)
+  }).pipe(Effect.scoped, Effect.provideService(Dawn, { flags: ["backend=null"], opened: () => {} }))
 )
 
 it("a star is drawn where the camera sees it, and its glow around it", () => {

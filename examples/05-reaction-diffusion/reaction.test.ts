@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Random, References } from "effect"
 import { Actor, ActorSystem, Supervisor } from "effect-otp"
 import { PNG } from "pngjs"
+import { Dawn } from "../../src/gpu/webGpuDevice.ts"
 import * as Picture from "../support/picture.ts"
 import { Dishes, Tree } from "./dish.ts"
 import { growAll, sow } from "./grow.ts"
@@ -82,6 +83,19 @@ it.live("an empty dish says that it is", () =>
     assert.strictEqual(error.message, "nothing grows in dish 1: sow first")
     assert.strictEqual((yield* Effect.flip(dish.ask.Look()))._tag, "Empty")
   })
+)
+
+/** Dawn's null adapter computes nothing, but its shader compiler is that of every card. */
+it.live("the kernels are fit for a card", () =>
+  Effect.gen(function* () {
+    const { services } = yield* Supervisor.start(Tree(SIDE, 2, { prefer: ["webgpu"] }))
+    const plan = { seed: yield* seed, rounds: 2, steps: 2 }
+    const grown = yield* Effect.provideContext(growAll(specimens, plan), services)
+    assert.deepStrictEqual(
+      grown.map(({ life }) => life.length),
+      specimens.map(() => SIDE * SIDE)
+    )
+  }).pipe(Effect.scoped, Effect.provideService(Dawn, { flags: ["backend=null"], opened: () => {} }))
 )
 
 it("the poster has every dish in its own colours, on paper", () => {

@@ -81,10 +81,10 @@ export const Hidden = Kernel.make("Hidden", {
 export const Scores = Kernel.make("Scores", {
   args: [Kernel.tensor(HIDDEN), Kernel.shared(...shapes.output), Kernel.shared(OUT)],
   output: [OUT],
-  constants: { hidden: HIDDEN },
-  body: function (active, weights, bias) {
+  constants: { size: HIDDEN },
+  body: function (hidden, weights, bias) {
     let sum = bias[this.thread.x]!
-    for (let i = 0; i < this.constants.hidden; i++) sum += active[i]! * weights[i]![this.thread.x]!
+    for (let i = 0; i < this.constants.size; i++) sum += hidden[i]! * weights[i]![this.thread.x]!
     return sum
   }
 })

@@ -66,7 +66,7 @@ import {
 import { markConcurrent } from "./handlers.ts"
 import { ignore as ignoreStart, isIgnored } from "./ignore.ts"
 import { Nursery, SHUTDOWN_MILLIS } from "./nursery.ts"
-import { Compiled, type Protocol } from "./Protocol.ts"
+import { type Bare, Compiled, type Protocol } from "./Protocol.ts"
 import { type AskDescription, describeAsk, forward as forwardRequest } from "./sending.ts"
 import { awaitDown, stopSlot } from "./stopping.ts"
 import { type Own, syncInit } from "./syncInit.ts"
@@ -134,7 +134,7 @@ export interface Class<Self, Id extends string, P extends Protocol> extends Cont
    */
   behavior<H extends Handlers<P>, EX = never, RX = never, Args = void>(
     init: Effect.Effect<H, EX, RX> | ((args: Args) => Effect.Effect<H, EX, RX>),
-    options?: Options<keyof P & string>
+    options?: Options<keyof P & string, Bare<P>>
   ): Behavior<Self, Args, EX | Crash<P, H>, Services<H, RX>>
 }
 

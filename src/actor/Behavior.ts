@@ -30,7 +30,7 @@ export {
 } from "./behaviorOptions.ts"
 
 export type {
-  /** When an actor ends because nobody needs it. @since 0.1.0 */
+  /** What is done about an actor that nobody needs. @since 0.1.0 */
   Idle,
   /** How an actor's mailbox behaves. @since 0.1.0 */
   MailboxOptions
@@ -65,11 +65,11 @@ export interface Any extends Behavior<unknown, never, unknown, unknown> {}
  * @category models
  * @since 0.1.0
  */
-export interface Options<Tag extends string = string> {
+export interface Options<Tag extends string = string, Bare extends string = Tag> {
   /** How its mailbox behaves. Default: unbounded. */
   readonly mailbox?: MailboxOptions
-  /** When it ends, normally, because nobody has needed it. Default: never. */
-  readonly idle?: Idle<Tag>
+  /** What is done when nobody has needed it for a while: it ends, gives back memory, or is told. Default: nothing. */
+  readonly idle?: Idle<Tag, Bare>
   /**
    * How long one message may take before that is told: by a `HandlerStuck` event, a warning, and `ActorSystem.stuck`. It goes on all
    * the same. Default: it may take for ever.
@@ -87,8 +87,10 @@ export type Handlers<Messages> = {
   readonly [K in keyof Messages]: (payload: P.Payload<Messages[K]>) => P.Result<Messages[K]>
 }
 
-type Returned<H> = H extends (...args: never) => infer Result ? Result : never
-type FailureOf<Result> =
+/** @internal */
+export type Returned<H> = H extends (...args: never) => infer Result ? Result : never
+/** @internal */
+export type FailureOf<Result> =
   Result extends Effect.Effect<infer _A, infer E, infer _R>
     ? E
     : Result extends Stream.Stream<infer _A, infer E, infer _R>
@@ -96,7 +98,8 @@ type FailureOf<Result> =
       : Result extends Generator<infer Yielded, infer _A, infer _N>
         ? FailureOf<Yielded>
         : never
-type ServicesOf<Result> =
+/** @internal */
+export type ServicesOf<Result> =
   Result extends Effect.Effect<infer _A, infer _E, infer R>
     ? R
     : Result extends Stream.Stream<infer _A, infer _E, infer R>
@@ -247,8 +250,10 @@ export class BehaviorImpl extends Pipeable.Class {
     handlers: object,
     layers: ReadonlyArray<Layer>
   ): Exit.Exit<ReadonlyArray<CompiledHandler>, unknown> {
-    const table = (handlers ?? {}) as Record<string, CompiledHandler>
     const { tags } = this.compiled
+    // Those of a machine come in the order of the protocol.
+    const named = Array.isArray(handlers) ? Object.fromEntries(tags.map((tag, n) => [tag, handlers[n]])) : handlers
+    const table = (named ?? {}) as Record<string, CompiledHandler>
     const isMissing = (tag: string) => typeof table[tag] !== "function"
     if (tags.some(isMissing)) return Exit.die(new MissingHandler({ actor: this.name, missing: tags.filter(isMissing) }))
     for (const tag of tags) {

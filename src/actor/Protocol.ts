@@ -90,6 +90,14 @@ export type Failure<M> = ErrorSchema<M>["Type"]
 export type Args<M> = M extends { readonly payload: infer _ } ? [payload: Input<M>] : []
 
 /**
+ * The names of the messages without payload.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Bare<P> = { [K in keyof P]: P[K] extends { readonly payload: infer _ } ? never : K }[keyof P] & string
+
+/**
  * The messages answered by a stream.
  *
  * @category type-level
@@ -273,7 +281,8 @@ export const payloadSchema = (message: Message): Schema.Top => {
   return Schema.isSchema(payload) ? payload : Schema.Struct(payload as Schema.Struct.Fields)
 }
 
-const makeOf = (message: Message): ((input: unknown) => unknown) | undefined => {
+/** How a payload is made, where that is more than taking it. @internal */
+export const makeOf = (message: Message): ((input: unknown) => unknown) | undefined => {
   const schema = payloadSchema(message)
   if (!fillsIn(schema.ast)) return undefined
   return (input) => schema.make(input as never, { disableChecks: true })

@@ -62,7 +62,12 @@ const positive: Rule = {
 
 const idleRules: { readonly [K in keyof Required<Idle>]: Rule } = {
   after: positive,
-  ignore: { holds: (value: unknown) => Array.isArray(value), problem: "must be a list of message names" }
+  ignore: { holds: (value: unknown) => Array.isArray(value), problem: "must be a list of message names" },
+  action: {
+    holds: (value: NonNullable<Idle["action"]>) =>
+      value === "stop" || value === "hibernate" || (typeof value === "object" && "tell" in value),
+    problem: 'must be one of "stop", "hibernate", { tell: a message name }'
+  }
 }
 
 /** Throws for the first option that no actor could run with. @internal */
@@ -77,9 +82,14 @@ export const checkOptions = (
   }
   check(actor, "mailbox", options.mailbox, mailboxRules)
   check(actor, "idle", options.idle, idleRules)
-  const unknown = options.idle?.ignore?.find((tag) => !tags.includes(tag))
-  if (unknown === undefined) return
-  throw new InvalidOption({ actor, field: "idle.ignore", value: unknown, problem: `must be one of ${tags.join(", ")}` })
+  const isUnknown = (tag: string): boolean => !tags.includes(tag)
+  const unknown = (field: string, value: string): never => {
+    throw new InvalidOption({ actor, field, value, problem: `must be one of ${tags.join(", ")}` })
+  }
+  const ignored = options.idle?.ignore?.find(isUnknown)
+  if (ignored !== undefined) unknown("idle.ignore", ignored)
+  const action = options.idle?.action
+  if (typeof action === "object" && isUnknown(action.tell)) unknown("idle.action.tell", action.tell)
 }
 
 const check = (

@@ -74,7 +74,7 @@ export class Ask extends Request implements TimerNode, Outgoing {
   }
 
   giveUp(): void {
-    this.undelivered({ _tag: "Restarting" })
+    if (this.exit === undefined) this.settle(this.undeliveredExit({ _tag: "Restarting" }))
   }
 
   /** Nobody waits any more: an actor that has not begun with it skips it. */

@@ -196,7 +196,7 @@ export const tell = (slot: Slot, tag: number, payload: unknown, options: SendOpt
 
 // --- Ask ---
 
-/** What a handler that forwards needs to know of an ask it has not sent. @internal */
+/** What can be known of a tell or an ask that has not been sent. @internal */
 export interface AskDescription {
   readonly slot: Slot
   readonly tag: number
@@ -328,6 +328,12 @@ export const standsFor = <T extends object>(effect: T, ask: AskDescription): T =
   asksWithin.set(effect, ask)
   return effect
 }
+
+/** The tell behind an effect, when it is one. @internal */
+export const describeTell = (effect: unknown): AskDescription | undefined =>
+  typeof effect === "object" && effect !== null && Object.getPrototypeOf(effect) === TellProto
+    ? (effect as AskDescription)
+    : undefined
 
 /** Hands a request that is being handled to another actor: its reply goes to whoever asked first. @internal */
 export const forward = (request: Envelope, to: AskDescription): void => {

@@ -25,6 +25,7 @@ import {
 } from "./errors.ts"
 import { makeInThread } from "./inThread.ts"
 import { makeIsolated } from "./isolated.ts"
+import { SharedKernels } from "./sharing.ts"
 import { loadParser, type Parse } from "./syntax.ts"
 import { makeWebGpu } from "./webGpu.ts"
 
@@ -78,8 +79,7 @@ export class GpuDevice extends Context.Service<
 export interface Impl {
   readonly engine: Engine
   readonly parse: Parse
-  /** One compilation at a time. */
-  readonly compiling: Semaphore.Semaphore
+  readonly kernels: SharedKernels
   /** Arrays in which batches are gathered. */
   readonly pool: BufferPool.BufferPool
   /** A call, at a time when the device can take it. */
@@ -110,7 +110,11 @@ const make = (options: Options): Effect.Effect<GpuDevice["Service"], GpuUnavaila
     for (const backend of prefer) {
       const engine = engineFor(backend, isolated)({ backend, allowSoftware, concurrency, threads })
       const made = yield* Effect.result(Effect.all([owned(engine), parserFor(backend)]))
-      if (Result.isSuccess(made)) return provide(...made.success, yield* BufferPool.make(), declined)
+      if (Result.isSuccess(made)) {
+        const [engine, parse] = made.success
+        const pool = yield* BufferPool.make()
+        return provide({ engine, parse, pool, kernels: yield* SharedKernels.make(engine) }, declined)
+      }
       declined.push({ backend, reason: made.failure.reason })
     }
     return yield* new GpuUnavailable({ declined })
@@ -138,17 +142,10 @@ const owned = <A, E>(engine: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A,
 
 const parserFor = (backend: Backend) => Effect.mapError(loadParser, (reason): Declined => ({ backend, reason }))
 
-const provide = (
-  engine: Engine,
-  parse: Parse,
-  pool: BufferPool.BufferPool,
-  declined: ReadonlyArray<Declined>
-): GpuDevice["Service"] => {
-  const { backend, limits, lost } = engine
+const provide = (parts: Omit<Impl, "gate">, declined: ReadonlyArray<Declined>): GpuDevice["Service"] => {
+  const { backend, limits, lost } = parts.engine
   const device: GpuDevice["Service"] = { backend, declined, limits, lost }
-  const compiling = Semaphore.makeUnsafe(1)
-  const gate: Impl["gate"] = backend === "webgpu" ? (call) => call : oneAtATime()
-  impls.set(device, { engine, parse, compiling, pool, gate })
+  impls.set(device, { ...parts, gate: backend === "webgpu" ? (call) => call : oneAtATime() })
   return device
 }
 

@@ -240,7 +240,8 @@ export interface CompileOptions {
 }
 
 /**
- * Compiles a kernel for the device, now and not at its first call, and frees it with the Scope.
+ * Compiles a kernel for the device, now and not at its first call, and frees it with the Scope. Those who compile the same
+ * definition on the same device share what is compiled; it is freed when the last of them has ended.
  *
  * Fails with `KernelCompileFailed` for everything that the device could not run, and for what it would run with wrong results
  * in silence: the `reason` says what to change. A definition that failed once always will.
@@ -267,7 +268,7 @@ export const compile = <const Args extends ReadonlyArray<Kind>, D extends Dims>(
       const problem = limitProblem(batched(maxSize), limits)
       if (problem !== undefined) return yield* refuse(problem)
     }
-    const runner = yield* Runner.make(device, checked.source, definition.args, batched, maxSize)
+    const runner = yield* Runner.make(device, definition, checked.source, definition.args, batched, maxSize)
     if (options.batch !== undefined) yield* runner.compileBatch(maxSize)
     return runner.kernel as Kernel<Args, D>
   })

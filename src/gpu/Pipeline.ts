@@ -200,13 +200,14 @@ export const compile = <const Args extends ReadonlyArray<Kind>, Out extends AnyO
 ): Effect.Effect<Pipeline<Args, Out>, KernelCompileFailed | DeviceLost | GpuOutOfMemory, GpuDevice | Scope.Scope> =>
   Effect.gen(function* () {
     const device = yield* GpuDevice
-    const { compiling, engine, gate, parse } = implOf(device)
+    const { engine, gate, kernels: shared, parse } = implOf(device)
     const { args, kernels, name } = definition
     const refuse = (kernel: string, reason: KernelCompileFailed["reason"]) =>
       new KernelCompileFailed({ kernel, backend: device.backend, reason })
 
+    const parts = Object.values(kernels)
     const sources: Array<KernelSource> = []
-    for (const kernel of Object.values(kernels)) {
+    for (const kernel of parts) {
       const checked = check(kernel, parse, device.limits)
       if (isReason(checked)) return yield* refuse(kernel.name, checked)
       sources.push(checked.source)
@@ -215,9 +216,7 @@ export const compile = <const Args extends ReadonlyArray<Kind>, Out extends AnyO
     if (trace instanceof Shape) return yield* refuse(name, trace)
     const { names, source } = trace
 
-    const compileAll = Effect.forEach(sources, (source) =>
-      compiling.withPermit(Effect.uninterruptible(engine.compile(source)))
-    )
+    const compileAll = Effect.forEach(sources, (source, i) => shared.get(parts[i]!, "plain", source))
     const whole = engine.pipeline
     const compiled =
       whole === undefined

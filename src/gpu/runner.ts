@@ -4,7 +4,7 @@
  *
  * 1. Nothing reaches an engine whose kind and length has not been checked.
  * 2. Nothing runs once the scope has closed.
- * 3. Each variant is compiled once, whoever asks first.
+ * 3. Each variant is asked for once, whoever needs it first; the device has one for all that compile the same definition.
  */
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
@@ -37,6 +37,7 @@ export class Runner {
   private readonly compiling = Semaphore.makeUnsafe(1)
   private closed = false
   private readonly device: GpuDevice["Service"]
+  private readonly definition: object
   private readonly source: KernelSource
   private readonly kinds: ReadonlyArray<Kind>
   private readonly batched: Batched | NotBatchable
@@ -45,6 +46,7 @@ export class Runner {
 
   private constructor(
     device: GpuDevice["Service"],
+    definition: object,
     source: KernelSource,
     kinds: ReadonlyArray<Kind>,
     batched: Batched | NotBatchable,
@@ -52,6 +54,7 @@ export class Runner {
     scope: Scope.Scope
   ) {
     this.device = device
+    this.definition = definition
     this.source = source
     this.kinds = kinds
     this.batched = batched
@@ -61,13 +64,14 @@ export class Runner {
 
   static make(
     device: GpuDevice["Service"],
+    definition: object,
     source: KernelSource,
     kinds: ReadonlyArray<Kind>,
     batched: Batched | NotBatchable,
     maxSize: number
   ): Effect.Effect<Runner, CompileFailure, Scope.Scope> {
     return Effect.gen(function* () {
-      const runner = new Runner(device, source, kinds, batched, maxSize, yield* Effect.scope)
+      const runner = new Runner(device, definition, source, kinds, batched, maxSize, yield* Effect.scope)
       yield* runner.variant("plain", source)
       yield* Effect.addFinalizer(() => Effect.sync(() => void (runner.closed = true)))
       return runner
@@ -92,12 +96,13 @@ export class Runner {
   private variant(key: string, source: KernelSource): Effect.Effect<CompiledKernel, CompileFailure> {
     const known = this.variants.get(key)
     if (known !== undefined) return Effect.succeed(known)
-    const { compiling, engine } = implOf(this.device)
+    const shared = implOf(this.device).kernels.get(this.definition, key, source)
     const compile = Effect.suspend(() => {
       const made = this.variants.get(key)
       if (made !== undefined) return Effect.succeed(made)
-      const compiled = Scope.provide(Effect.uninterruptible(engine.compile(source)), this.scope)
-      return Effect.tap(compiling.withPermit(compiled), (kernel) => Effect.sync(() => this.variants.set(key, kernel)))
+      return Effect.tap(Scope.provide(shared, this.scope), (kernel) =>
+        Effect.sync(() => this.variants.set(key, kernel))
+      )
     })
     return this.compiling.withPermit(compile)
   }

@@ -141,6 +141,7 @@ export abstract class Request extends Envelope {
   /** Another actor answers it: what its handler comes to is no answer. Properties of this one, so that others need not look. */
   handedOn(): void {
     this.succeed = this.fail = () => undefined
+    this.undelivered = () => true
   }
 
   override undelivered(why: Undelivered): boolean {
@@ -189,3 +190,21 @@ export class Task extends Envelope {
     return true
   }
 }
+
+/**
+ * Stands for a message that is no longer the one at hand: it has been kept, or what is done now is nobody's message.
+ *
+ * @internal
+ */
+export const SET_ASIDE: Task = new Task(() => undefined)
+
+/**
+ * The defect that ends the handler of a message that was set aside: nothing of it is to be settled.
+ *
+ * @internal
+ */
+export const KEPT: unique symbol = Symbol("effect-otp/kept")
+
+/** Whether a message was set aside by its handler, which did nothing wrong besides. @internal */
+export const isKept = (item: unknown, cause: Cause.Cause<unknown>): boolean =>
+  item === SET_ASIDE && cause.reasons.every((reason) => reason._tag === "Die" && reason.defect === KEPT)

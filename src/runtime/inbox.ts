@@ -9,7 +9,7 @@
 import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type MailboxRule, type Waiter } from "./admission.ts"
 import type { DeadLetterReason, Recipient } from "./DeadLetters.ts"
 import type { Urgent } from "./dispatcher.ts"
-import { DEFAULT_PRIORITY, Task, type Undelivered } from "./envelope.ts"
+import { DEFAULT_PRIORITY, type Envelope, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { type Item, Mailbox } from "./mailbox.ts"
 import * as State from "./state.ts"
@@ -80,8 +80,13 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
 
   /** Work for a turn of its own, in order behind what is queued, whatever the bounds say. */
   post(work: () => unknown): void {
+    this.postOwn(new Task(work))
+  }
+
+  /** As `post`, for a message that the actor gives itself. */
+  postOwn(message: Envelope): void {
     if (this.state === State.Ended) return
-    this.insert(new Task(work), undefined, DEFAULT_PRIORITY)
+    this.insert(message, undefined, DEFAULT_PRIORITY)
     if (this.state === State.Idle) this.wake()
   }
 

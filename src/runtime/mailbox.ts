@@ -122,6 +122,12 @@ export class Mailbox {
     if (this.buffer.length > KEPT_WORDS) this.setBuffer(EMPTY)
   }
 
+  /** Gives back its ring; only while it is empty. */
+  shrink(): void {
+    this.head = this.tail = 0
+    this.setBuffer(EMPTY)
+  }
+
   /** Keeps indexes small in a mailbox that never runs empty. */
   rebase(): void {
     if (this.head < 0x3fffffff) return

@@ -274,6 +274,13 @@ export class Slot extends Turns {
     for (const callback of callbacks) callback()
   }
 
+  /** Gives back what it can do without until its next message; only while it has nothing to do. */
+  hibernate(): void {
+    if (this.state !== State.Idle) return
+    this.incarnation!.settled()
+    this.shrink()
+  }
+
   /** Whether nothing of a killed incarnation is held any more. */
   get isReleased(): boolean {
     return this.rareOrNone?.ending === undefined || this.rareOrNone.ending.released

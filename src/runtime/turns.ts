@@ -11,7 +11,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { type Receiver, Request, Task } from "./envelope.ts"
+import { isKept, type Receiver, Request, Task } from "./envelope.ts"
 import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
@@ -165,15 +165,20 @@ export abstract class Turns extends Inbox implements Receiver {
     if (admission === undefined || admission.redeliver === 0) return false
     // Alone it has shown itself to be the one.
     admission.takeApart(taken.length === 0 ? 0 : taken.length + 1)
+    this.putBack(taken)
+    return true
+  }
+
+  /** Puts messages that had their turn before all others, in order. Nobody gets what nobody waits for any more. */
+  putBack(taken: ReadonlyArray<Taken>): void {
     for (const { item, payload } of taken.toReversed()) {
       if (item instanceof Request) {
         if (item.exit !== undefined) continue
-        item.unlink()
+        if (item.target !== undefined) item.unlink()
       }
       this.unshift(item, payload)
-      admission.added(this.describe(item, payload))
+      this.admission?.added(this.describe(item, payload))
     }
-    return true
   }
 
   /** Work for the very next turn, before anything queued. */
@@ -283,6 +288,7 @@ export abstract class Turns extends Inbox implements Receiver {
       if (typeof item !== "number") item.fail(exit as Exit.Exit<never, unknown>)
       return true
     }
+    if (isKept(item, exit.cause)) return true
     this.fail(exit.cause, item, payload)
     return false
   }

@@ -180,9 +180,9 @@ export const residence = (target: Target, effort: Effort): Measured =>
     })
     const stay = Effect.scoped(
       Effect.gen(function* () {
-        let buffer = yield* GpuBuffer.from(input, [n])
-        for (let i = 0; i < 16; i++) buffer = yield* kernel.resident(buffer)
-        return yield* buffer.read
+        const cell = yield* GpuBuffer.state(input, [n])
+        for (let i = 0; i < 16; i++) yield* cell.update((current) => kernel.resident(current))
+        return yield* cell.read
       })
     )
     if (target !== "null") isClose(yield* stay, yield* there)
@@ -324,7 +324,7 @@ export const recovery = (target: Target, effort: Effort) => {
   // That the device was lost is no news here.
   return Effect.scoped(program).pipe(
     Effect.provide(opened),
-    Effect.provideService(References.MinimumLogLevel, "Error" as const)
+    Effect.provideService(References.MinimumLogLevel, "None" as const)
   )
 }
 

@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Actor, type Behavior } from "effect-otp"
 import { TestClock } from "effect/testing"
+import { slotOf } from "../../src/actor/ActorRef.ts"
 
 class Session extends Actor.Service<Session>()("test/Session", {
   Use: { success: Schema.Int },
@@ -44,3 +45,65 @@ it.effect("ACTOR-35 messages that are marked so do not count", () =>
     assert.strictEqual((yield* ref.ended)._tag, "Normal")
   })
 )
+
+// --- What else can be done about it ---
+
+class Phone extends Actor.Service<Phone>()("test/Phone", {
+  Say: { payload: { text: Schema.String } },
+  Quiet: {},
+  Heard: { success: Schema.Array(Schema.String) }
+}) {}
+
+const phone = (action: NonNullable<Behavior.Idle<"Say" | "Quiet" | "Heard", "Quiet" | "Heard">["action"]>) => {
+  const heard: Array<string> = []
+  const behavior = Phone.behavior(
+    Effect.sync(() =>
+      Phone.of({
+        Say: ({ text }) => Effect.sync(() => void heard.push(text)),
+        Quiet: () => void heard.push("quiet"),
+        Heard: () => [...heard]
+      })
+    ),
+    { idle: { after: "1 second", action } }
+  )
+  return Effect.map(Actor.spawn(behavior), (ref) => ({ heard, ref }))
+}
+
+it.effect("ACTOR-36 it can be told that it has been idle, each time anew, counted from the last message", () =>
+  Effect.gen(function* () {
+    const { heard, ref } = yield* phone({ tell: "Quiet" })
+    yield* TestClock.adjust("900 millis")
+    yield* ref.ask.Say({ text: "a" })
+    yield* TestClock.adjust("999 millis")
+    assert.deepStrictEqual(heard, ["a"])
+    yield* TestClock.adjust("1 milli")
+    assert.deepStrictEqual(heard, ["a", "quiet"])
+    yield* TestClock.adjust("2 seconds")
+    assert.deepStrictEqual(heard, ["a", "quiet", "quiet", "quiet"])
+    assert.strictEqual(ref.status, "running")
+  })
+)
+
+it.effect("ACTOR-37 a hibernating actor has given back its mailbox's room, and goes on with the next message", () =>
+  Effect.gen(function* () {
+    const { heard, ref } = yield* phone("hibernate")
+    const slot = slotOf(ref) as unknown as { readonly buffer: ReadonlyArray<unknown>; readonly size: number }
+    for (let round = 0; round < 3; round++) {
+      for (let n = 0; n < 1_000; n++) yield* ref.tell.Say({ text: "b" })
+      yield* ref.ask.Heard()
+      assert.isAbove(slot.buffer.length, 1_000)
+      yield* TestClock.adjust("999 millis")
+      assert.isAbove(slot.buffer.length, 1_000)
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual([slot.buffer.length, ref.status], [0, "running"])
+      yield* TestClock.adjust("1 hour")
+    }
+    assert.strictEqual(heard.length, 3_000)
+  })
+)
+
+it("ACTOR-38 an idle option that makes no sense is refused where it is written", () => {
+  const having = (idle: object) => () => Phone.behavior(Effect.never, { idle: { after: 1, ...idle } as never })
+  assert.throws(having({ action: "sleep" }), /idle.action must be one of "stop", "hibernate"/)
+  assert.throws(having({ action: { tell: "Ring" } }), /idle.action.tell must be one of Say, Quiet, Heard, got "Ring"/)
+})

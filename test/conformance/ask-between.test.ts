@@ -36,6 +36,8 @@ const StoreLive = Store.behavior(
 class Front extends Actor.Service<Front>()("test/Front", {
   Forward: { payload: { n: Schema.Int }, success: Schema.Int, error: Refused },
   ForwardCrash: { success: Schema.Int },
+  ForwardLater: { payload: { n: Schema.Int }, success: Schema.Int, error: Refused },
+  ForwardBeside: { payload: { n: Schema.Int }, success: Schema.Int, error: Refused },
   Remaining: { payload: { limit: Schema.optionalKey(Schema.Int) }, success: Schema.Number },
   Wait: { success: Schema.Int },
   Hundred: { success: Schema.Array(Schema.Int) },
@@ -55,6 +57,10 @@ const front = (store: ActorRef.ActorRef<Store>) =>
       return Front.of({
         Forward: ({ n }) => Actor.forward(store.ask.Get({ n })),
         ForwardCrash: () => Actor.forward(store.ask.Crash()),
+        ForwardLater: ({ n }) => Effect.andThen(Effect.yieldNow, Actor.forward(store.ask.Get({ n }))),
+        ForwardBeside: Actor.concurrent(({ n }) =>
+          Effect.andThen(Effect.yieldNow, Actor.forward(store.ask.Get({ n })))
+        ),
         *Remaining({ limit }) {
           yield* Effect.sleep("700 millis")
           const asked = limit === undefined ? store : ActorRef.withTimeout(store, limit)
@@ -96,6 +102,20 @@ it.effect("ASK-09 an answer from someone else; the one in between is free at onc
     assert.strictEqual(ask.pollUnsafe(), undefined)
     yield* TestClock.adjust("1 milli")
     assert.strictEqual(yield* Fiber.join(ask), 9)
+  })
+)
+
+it.effect("ASK-09 a handler that forwards after other work, or beside others, answers nothing itself", () =>
+  Effect.gen(function* () {
+    const { between } = yield* makeFront
+    for (const ask of [between.ask.ForwardLater({ n: 7 }), between.ask.ForwardBeside({ n: 7 })]) {
+      const asking = yield* Effect.forkChild(ask, { startImmediately: true })
+      assert.strictEqual(yield* between.ask.Ping(), "pong")
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(asking.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.strictEqual(yield* Fiber.join(asking), 7)
+    }
   })
 )
 

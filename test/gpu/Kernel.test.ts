@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { GpuDevice, Kernel } from "effect-otp/gpu"
+import { implOf } from "../../src/gpu/GpuDevice.ts"
 import { backends, on } from "./backends.ts"
 
 const f32 = (...values: ReadonlyArray<number>) => Float32Array.from(values)
@@ -616,6 +617,63 @@ describe.each(backends)("on %s", (backend) => {
         for (let i = 0; i < 20; i++) yield* kernel.run(0.1)
         yield* Fiber.interrupt(other)
         assert.isAtLeast(turns, 10)
+      })
+    )
+  )
+})
+
+describe("kernels that several use", () => {
+  const Sum = Kernel.make("Sum", {
+    args: [Kernel.tensor(2)],
+    output: [1],
+    body: function (v) {
+      return v[0]! + v[1]!
+    }
+  })
+
+  it.live("are compiled once for a device, and freed with the last of them", () =>
+    on("cpu")(
+      Effect.gen(function* () {
+        const { engine } = implOf(yield* GpuDevice.GpuDevice)
+        const compile = engine.compile
+        let alive = 0
+        let compiled = 0
+        const counted: typeof compile = (source) =>
+          Effect.acquireRelease(
+            Effect.tap(compile(source), () => Effect.sync(() => (alive++, compiled++))),
+            () => Effect.sync(() => alive--)
+          )
+        Object.assign(engine, { compile: counted })
+        const [first, second] = [yield* Scope.make(), yield* Scope.make()]
+        const one = yield* Scope.provide(Kernel.compile(Sum), first)
+        const two = yield* Scope.provide(Kernel.compile(Sum, { batch: { maxSize: 4 } }), second)
+        assert.deepStrictEqual([compiled, alive], [2, 2], "the plain one, and one for batches")
+        yield* Scope.close(first, Exit.void)
+        assert.deepStrictEqual(yield* two.run(Float32Array.of(1, 2)), Float32Array.of(3))
+        const closed = yield* Effect.flip(one.run(Float32Array.of(1, 2)))
+        assert.strictEqual(closed._tag === "KernelRunFailed" && closed.reason._tag, "Closed")
+        assert.strictEqual(alive, 2)
+        yield* Scope.close(second, Exit.void)
+        assert.strictEqual(alive, 0)
+      })
+    )
+  )
+
+  it.live("two definitions of the same text are two kernels", () =>
+    on("cpu")(
+      Effect.gen(function* () {
+        const times = (factor: number) =>
+          Kernel.make("Times", {
+            args: [Kernel.tensor(1)],
+            output: [1],
+            constants: { factor },
+            body: function (v) {
+              return v[0]! * this.constants.factor
+            }
+          })
+        const [double, triple] = [yield* Kernel.compile(times(2)), yield* Kernel.compile(times(3))]
+        const results = [yield* double.run(Float32Array.of(5)), yield* triple.run(Float32Array.of(5))]
+        assert.deepStrictEqual(results, [Float32Array.of(10), Float32Array.of(15)])
       })
     )
   )

@@ -411,6 +411,7 @@ describe("calls in flight", () => {
         yield* Effect.scoped(
           Effect.gen(function* () {
             const kernel = yield* Kernel.compile(Same)
+            yield* kernel.resident(zeros)
             for (let i = 0; i < calls; i++) {
               const call = yield* Effect.forkChild(kernel.resident(zeros), { startImmediately: true })
               yield* Fiber.interrupt(call)

@@ -144,3 +144,9 @@ export const reasons = Counter.use((c) => c.ask.Increment({ by: 1 })).pipe(
   Effect.catchReasons("AskError", { Timeout: () => Effect.succeed(0), Restarting: () => Effect.succeed(1) })
 )
 void [Schema, ActorRef]
+
+// --- Idle ---
+
+// @ts-expect-error Type '"Increment"' is not assignable: it has a payload
+Counter.behavior(Effect.never, { idle: { after: "1 second", action: { tell: "Increment" } } })
+Counter.behavior(Effect.never, { idle: { after: "1 second", action: { tell: "Reset" } } })

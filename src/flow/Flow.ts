@@ -1,0 +1,263 @@
+/**
+ * An application as a graph of actions over one typed state.
+ *
+ * An actor is a place that is sent messages; a flow is a course of actions, one at a time, each of which declares what it reads
+ * of the state and what it writes. That makes it possible to stop between any two of them, look at the state, keep it, go on
+ * elsewhere, and send single actions to other places with exactly what they need.
+ *
+ * **Example** (A chat of texts and pictures)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema, Stream } from "effect"
+ * import { Flow } from "effect-otp/flow"
+ *
+ * const Chat = Flow.state("docs/Flow", {
+ *   prompt: Schema.String,
+ *   mode: Schema.Literals(["text", "image"]),
+ *   reply: Schema.String
+ * })
+ *
+ * const classify = Chat.action("classify", {
+ *   reads: ["prompt"],
+ *   writes: ["mode"],
+ *   run: ({ prompt }) => Effect.succeed({ mode: prompt.startsWith("draw") ? "image" : "text" })
+ * })
+ * const draw = Chat.action("draw", {
+ *   reads: ["prompt"],
+ *   writes: ["reply"],
+ *   tags: ["gpu"],
+ *   run: ({ prompt }) => Effect.succeed({ reply: `<${prompt.slice(5)}>` })
+ * })
+ * const answer = Chat.streaming("answer", {
+ *   reads: ["prompt"],
+ *   writes: ["reply"],
+ *   item: Schema.String,
+ *   run: ({ prompt }) => Stream.make("you said: ", prompt).pipe(Flow.ending((words) => ({ reply: words.join("") })))
+ * })
+ *
+ * const ChatFlow = Flow.make("chat", {
+ *   state: Chat,
+ *   actions: [classify, draw, answer],
+ *   entry: "classify",
+ *   transitions: [
+ *     Chat.to("classify", "draw", { reads: ["mode"], when: ({ mode }) => mode === "image" }),
+ *     Chat.to("classify", "answer")
+ *   ]
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const session = yield* Flow.start(ChatFlow, { initial: { prompt: "draw a cat" } })
+ *   const { halted, state } = yield* session.run()
+ *   return [halted, state.reply]
+ * })
+ * await Effect.runPromise(program) // => ["end", "<a cat>"]
+ * ```
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type { AnyAction, AnyFlow, FailureOf, Fields, Flow, Partly, ServicesOf, Transition } from "./declaration.ts"
+import {
+  type ActionFailed,
+  type CannotResume,
+  type FlowConflict,
+  type FlowStoreError,
+  InvalidFlow,
+  type StateError
+} from "./errors.ts"
+import { FlowStore } from "./FlowStore.ts"
+import { problemsOf } from "./graph.ts"
+import type { Runner } from "./runners.ts"
+import { makeSession, type Session, type Start } from "./session.ts"
+import type { State } from "./state.ts"
+import { type Bag, decode, initialOf, lastOf } from "./values.ts"
+
+export type {
+  Action,
+  ActionsOf,
+  AnyAction,
+  AnyFlow,
+  Declaration,
+  FailureOf,
+  Fields,
+  Flow,
+  InputsOf,
+  Item,
+  Partly,
+  ProtocolOf,
+  Read,
+  ServicesOf,
+  Step,
+  StreamingAction,
+  Tagged,
+  TagsOf,
+  Transition,
+  Values,
+  Written
+} from "./declaration.ts"
+export { type Done, done, ending } from "./done.ts"
+export {
+  ActionFailed,
+  CannotResume,
+  FlowConflict,
+  FlowStoreError,
+  InvalidFlow,
+  InvalidValue,
+  MissingInput,
+  MissingWrite,
+  NotDone,
+  NotWritten,
+  StateError,
+  UndeclaredWrite,
+  UnknownKey
+} from "./errors.ts"
+export { toMermaid } from "./mermaid.ts"
+export { around, type Call, handlers, on, type OwnFailure, protocol, type Remote, type Runner } from "./runners.ts"
+export type { Outcome, RunOptions, Session } from "./session.ts"
+export { type ActionOptions, type State, state } from "./state.ts"
+
+/**
+ * What a flow consists of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MakeOptions<F extends Fields, A extends ReadonlyArray<AnyAction>> {
+  readonly state: State<F>
+  readonly actions: A
+  /** The action done first. */
+  readonly entry: NoInfer<A[number]["name"]>
+  /** In the order in which their conditions are asked. An action that no transition leaves ends the flow. */
+  readonly transitions: ReadonlyArray<Transition<NoInfer<A[number]["name"]>>>
+}
+
+/**
+ * Makes a flow. One that could not work is refused at once, by throwing `InvalidFlow`: names that no action has, an action
+ * that nothing leads to, a transition that one before it always precedes, keys that the state does not have.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <F extends Fields, const A extends ReadonlyArray<AnyAction>>(
+  name: string,
+  options: MakeOptions<F, A>
+): Flow<F, A[number]> => {
+  const { actions, entry, state, transitions } = options
+  const flow = { name, fields: state.fields, actions, entry, transitions }
+  const problems = problemsOf(flow, state)
+  if (problems.length > 0) throw new InvalidFlow({ flow: name, problems })
+  return flow
+}
+
+/**
+ * How a session is started.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StartOptions<F extends Fields, Runners> {
+  /** The state to begin with, where nothing is stored. Default: nothing is written yet. */
+  readonly initial?: Partly<F>
+  /** What actions go through, the first outermost. Default: each is done here. */
+  readonly runners?: Runners
+  /** How many steps `history` remembers. Default 100. */
+  readonly history?: number
+}
+
+type AnyRunners = ReadonlyArray<Runner<string, unknown, unknown>>
+type Taken<R> = R extends Runner<infer Names, infer _E, infer _R> ? Names : never
+type RunnerFailure<R> = R extends Runner<infer _Names, infer E, infer _R> ? E : never
+type RunnerServices<R> = R extends Runner<infer _Names, infer _E, infer R2> ? R2 : never
+
+/** The actions that are done here. */
+type Local<A, Runners extends AnyRunners> = Exclude<A, { readonly name: Taken<Runners[number]> }>
+
+/**
+ * What a session's steps can fail with: a failed action, or a state that is not as declared.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Failure<A, Runners extends AnyRunners> =
+  | ActionFailed<FailureOf<Local<A, Runners>> | RunnerFailure<Runners[number]>>
+  | StateError
+
+/**
+ * Starts a session. With an `id` it is kept in the `FlowStore` after each step, and goes on from there when it was kept
+ * before: with the action that comes next, which is done again if it was under way. `initial` is then not looked at.
+ *
+ * What the actions need is taken from where the session is started.
+ *
+ * **Example** (Halting for a person to look)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Flow } from "effect-otp/flow"
+ *
+ * const Mail = Flow.state("docs/Mail", { draft: Schema.String, sent: Schema.Boolean })
+ * const write = Mail.action("write", { writes: ["draft"], run: () => Effect.succeed({ draft: "Dear all" }) })
+ * const send = Mail.action("send", { reads: ["draft"], writes: ["sent"], run: () => Effect.succeed({ sent: true }) })
+ * const Mailing = Flow.make("mailing", {
+ *   state: Mail,
+ *   actions: [write, send],
+ *   entry: "write",
+ *   transitions: [Mail.to("write", "send")]
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const session = yield* Flow.start(Mailing)
+ *   const looked = yield* session.run({ haltBefore: ["send"] })
+ *   const sent = yield* session.run()
+ *   return [looked.halted, looked.state.draft, sent.state.sent]
+ * })
+ * await Effect.runPromise(program) // => ["before", "Dear all", true]
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const start: {
+  <F extends Fields, A extends AnyAction, const Runners extends AnyRunners = []>(
+    flow: Flow<F, A>,
+    options: StartOptions<F, Runners> & { readonly id: string }
+  ): Effect.Effect<
+    Session<F, A, Failure<A, Runners> | FlowConflict | FlowStoreError>,
+    StateError | CannotResume | FlowStoreError,
+    FlowStore | ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
+  >
+  <F extends Fields, A extends AnyAction, const Runners extends AnyRunners = []>(
+    flow: Flow<F, A>,
+    options?: StartOptions<F, Runners> & { readonly id?: undefined }
+  ): Effect.Effect<
+    Session<F, A, Failure<A, Runners>>,
+    StateError,
+    ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
+  >
+} = ((flow: AnyFlow, options: StartOptions<Fields, AnyRunners> & { readonly id?: string } = {}) =>
+  Effect.gen(function* () {
+    const { history = 100, id, initial = {}, runners = [] } = options
+    const store = id === undefined ? undefined : yield* FlowStore
+    // A span that has ended by then is nobody's parent.
+    const services = Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>()) as Context.Context<never>
+    const resumed = id === undefined || store === undefined ? undefined : yield* stored(flow, store, id)
+    const begin = resumed ?? { state: yield* initialOf(flow, initial), step: 0, last: undefined }
+    return makeSession(flow, { id, store, runners, history, services }, begin)
+  })) as never
+
+/** What is kept of a session, as it goes on from. */
+const stored = (
+  flow: AnyFlow,
+  store: FlowStore["Service"],
+  id: string
+): Effect.Effect<Start | undefined, CannotResume | FlowStoreError> =>
+  Effect.flatMap(store.load(flow.name, id), (saved) =>
+    Option.isNone(saved)
+      ? Effect.undefined
+      : Effect.gen(function* () {
+          const { action, state, step } = saved.value
+          const last = yield* lastOf(flow, id, action)
+          const values: Bag = yield* decode(flow, id, state)
+          return { state: values, step, last: last.name }
+        })
+  )

@@ -1,0 +1,250 @@
+/**
+ * A flow under way: does one action after another, each all or nothing.
+ *
+ * 1. The state changes only when an action is done: it has written what it declares, and that is saved where there is a store.
+ * 2. Steps of one session never overlap.
+ * 3. Once a conflict is found no further action is done.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import type { AnyAction, AnyFlow, Declaration, Fields, InputsOf, Item, Partly, Step } from "./declaration.ts"
+import { ActionFailed, type FlowConflict, type FlowStoreError, NotDone, StateError } from "./errors.ts"
+import type { FlowStore } from "./FlowStore.ts"
+import { leaving } from "./graph.ts"
+import { type Emit, notDone, through } from "./runners.ts"
+import { type Bag, encode, pick, readOf, writtenOf } from "./values.ts"
+
+/**
+ * When a run halts. All of it is looked at after each step, so every run takes at least one: a session that was halted before
+ * an action goes on with it when it is run again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunOptions<F extends Fields, A extends AnyAction> {
+  /** Halts where one of these is next. */
+  readonly haltBefore?: ReadonlyArray<A["name"]>
+  /** Halts when one of these is done. */
+  readonly haltAfter?: ReadonlyArray<A["name"]>
+  /** Halts when this holds. */
+  readonly until?: (state: Partly<F>) => boolean
+  /** What the actions are given besides the state, by their names. Given to an action each time this run does it. */
+  readonly inputs?: InputsOf<A>
+}
+
+/**
+ * How a run came to its end: `before` or `after` an action, `until` a condition held, or at the `end` of the flow.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Outcome<F extends Fields, A extends AnyAction> {
+  readonly halted: "before" | "after" | "until" | "end"
+  readonly state: Partly<F>
+  /** The step it took last; none where the flow was at its end already. */
+  readonly last: Option.Option<Step<A>>
+  /** How many steps it took. */
+  readonly taken: number
+}
+
+/**
+ * A flow under way. What it does can fail with `E`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Session<F extends Fields, A extends AnyAction, E> {
+  readonly id: string | undefined
+  /** The state now. */
+  readonly state: Effect.Effect<Partly<F>>
+  /** The steps of this session that were taken last, oldest first: 100 of them unless it was started with another `history`. */
+  readonly history: Effect.Effect<ReadonlyArray<Step<A>>>
+  /** Which action the next step does; none at the end. */
+  readonly next: Effect.Effect<Option.Option<A["name"]>, StateError>
+  /** Does the next action; none at the end. A failure leaves the state as it was: the next step is the same again. */
+  step(options?: Pick<RunOptions<F, A>, "inputs">): Effect.Effect<Option.Option<Step<A>>, E>
+  /** Takes steps until it is halted or at the end. */
+  run(options?: RunOptions<F, A>): Effect.Effect<Outcome<F, A>, E>
+  /**
+   * As `run`, told as it goes: each item of a streaming action, and each step. It may be 16 elements ahead of who consumes
+   * it; who stops consuming stops the action under way, which has then written nothing.
+   */
+  stream(options?: RunOptions<F, A>): Stream.Stream<Item<A> | Step<A>, E>
+}
+
+/** What a session runs with. @internal */
+export interface Settings {
+  readonly id: string | undefined
+  readonly store: FlowStore["Service"] | undefined
+  readonly runners: ReadonlyArray<unknown>
+  readonly history: number
+  /** The services of the actions; those of who takes the step come first. */
+  readonly services: Context.Context<never>
+}
+
+/** Where a session begins. @internal */
+export interface Start {
+  readonly state: Bag
+  readonly step: number
+  /** The action done last; none at the beginning. */
+  readonly last: string | undefined
+}
+
+/** Any action with a declaration, whatever it is. */
+type Loose = AnyAction & { readonly "~D": () => Declaration }
+type AnyStep = Step<Loose>
+type AnyError = ActionFailed<unknown> | StateError | FlowConflict | FlowStoreError
+type AnyRunOptions = RunOptions<Fields, Loose>
+type AnyOutcome = Outcome<Fields, Loose>
+type Inputs = { readonly [action: string]: Bag } | undefined
+
+const BUFFER = 16
+
+const ignoreItem: Emit = () => Effect.void
+
+class SessionImpl implements Session<Fields, Loose, AnyError> {
+  private readonly flow: AnyFlow
+  private readonly settings: Settings
+  private readonly turn = Semaphore.makeUnsafe(1)
+  private at: Start
+  private overtaken: FlowConflict | undefined = undefined
+  private done: ReadonlyArray<AnyStep> = []
+
+  constructor(flow: AnyFlow, settings: Settings, start: Start) {
+    this.flow = flow
+    this.settings = settings
+    this.at = start
+  }
+
+  get id(): string | undefined {
+    return this.settings.id
+  }
+  get state(): Effect.Effect<Bag> {
+    return Effect.sync(() => this.at.state)
+  }
+  get history(): Effect.Effect<ReadonlyArray<AnyStep>> {
+    return Effect.sync(() => this.done)
+  }
+  get next(): Effect.Effect<Option.Option<string>, StateError> {
+    return Effect.suspend(() => Effect.map(this.following(), Option.fromUndefinedOr))
+  }
+
+  step({ inputs }: Pick<AnyRunOptions, "inputs"> = {}): Effect.Effect<Option.Option<AnyStep>, AnyError> {
+    return this.take(inputs as Inputs, ignoreItem)
+  }
+
+  run(options: AnyRunOptions = {}): Effect.Effect<AnyOutcome, AnyError> {
+    return this.advance(options, ignoreItem, ignoreItem)
+  }
+
+  stream(options: AnyRunOptions = {}): Stream.Stream<never, AnyError> {
+    return Stream.callback<unknown, AnyError>(
+      (queue) => {
+        const offer: Emit = (element) => Queue.offer(queue, element)
+        return Effect.andThen(this.advance(options, offer, offer), Queue.end(queue))
+      },
+      { bufferSize: BUFFER }
+    ) as Stream.Stream<never, AnyError>
+  }
+
+  /** Steps until something halts it. */
+  private advance(options: AnyRunOptions, onItem: Emit, onStep: Emit): Effect.Effect<AnyOutcome, AnyError> {
+    const { haltAfter, haltBefore, inputs, until } = options
+    return Effect.gen({ self: this }, function* () {
+      let last = Option.none<AnyStep>()
+      let taken = 0
+      const outcome = (halted: AnyOutcome["halted"]): AnyOutcome => ({ halted, state: this.at.state, last, taken })
+      while (true) {
+        const step = yield* this.take(inputs as Inputs, onItem)
+        if (Option.isNone(step)) return outcome("end")
+        last = step
+        taken++
+        yield* onStep(step.value)
+        if (haltAfter?.includes(step.value.action) === true) return outcome("after")
+        if (until?.(this.at.state) === true) return outcome("until")
+        if (haltBefore === undefined) continue
+        const next = yield* this.following()
+        if (next !== undefined && haltBefore.includes(next)) return outcome("before")
+      }
+    })
+  }
+
+  /** The action that comes now: of the transitions from the one before, the first whose condition holds. */
+  private following(): Effect.Effect<string | undefined, StateError> {
+    const { last, state } = this.at
+    if (last === undefined) return Effect.succeed(this.flow.entry)
+    return Effect.gen({ self: this }, function* () {
+      for (const { reads, to, when } of leaving(this.flow, last)) {
+        if (when === undefined) return to
+        const read = yield* pick(this.flow, `${last} -> ${to}`, reads, state)
+        if (when(read as never)) return to
+      }
+      return undefined
+    })
+  }
+
+  private take(inputs: Inputs, emit: Emit): Effect.Effect<Option.Option<AnyStep>, AnyError> {
+    const step = Effect.gen({ self: this }, function* () {
+      if (this.overtaken !== undefined) return yield* this.overtaken
+      const name = yield* this.following()
+      if (name === undefined) return Option.none<AnyStep>()
+      const action = this.flow.actions.find((each) => each.name === name)!
+      const read = yield* readOf(this.flow, action, this.at.state, inputs?.[name])
+      const written = yield* this.perform(action, read, (item) => emit({ _tag: "Item", action: name, item }))
+      return Option.some(yield* Effect.uninterruptible(this.commit(action, read, written)))
+    })
+    return this.turn.withPermits(1)(step)
+  }
+
+  private perform(action: AnyAction, read: Bag, emit: Emit): Effect.Effect<Bag, AnyError> {
+    const { flow } = this
+    const { id, runners, services } = this.settings
+    const { state } = this.at
+    const step = this.at.step + 1
+    const call = { flow: flow.name, id, action: action.name, tags: action.tags, step, read }
+    return through(runners, action, call, emit).pipe(
+      Effect.updateContext((callers: Context.Context<never>) => Context.merge(services, callers)),
+      Effect.mapError((error) => new ActionFailed({ flow: flow.name, action: action.name, step, state, error })),
+      Effect.flatMap((written): Effect.Effect<Bag, StateError> => {
+        if (written !== notDone) return writtenOf(flow, action, written)
+        return Effect.fail(new StateError({ flow: flow.name, where: action.name, reason: new NotDone() }))
+      })
+    )
+  }
+
+  /** Saved first: what this session shows has been kept. */
+  private commit(action: AnyAction, read: Bag, written: Bag): Effect.Effect<AnyStep, AnyError> {
+    return Effect.gen({ self: this }, function* () {
+      const { history } = this.settings
+      const state = { ...this.at.state, ...written }
+      const step = this.at.step + 1
+      yield* this.save(state, step, action.name)
+      const taken = { _tag: "Step", step, action: action.name, read, written } as unknown as AnyStep
+      this.at = { state, step, last: action.name }
+      this.done = history > 0 ? [...this.done, taken].slice(-history) : []
+      return taken
+    })
+  }
+
+  private save(state: Bag, step: number, action: string): Effect.Effect<void, FlowConflict | FlowStoreError> {
+    const { id, store } = this.settings
+    if (store === undefined || id === undefined) return Effect.void
+    const flow = this.flow.name
+    return Effect.flatMap(encode(this.flow, id, state), (json) =>
+      store.save({ flow, id, step, action, state: json }, step - 1)
+    ).pipe(
+      Effect.tapErrorTag("FlowConflict", (conflict) => {
+        this.overtaken = conflict
+        return Effect.void
+      })
+    )
+  }
+}
+
+/** @internal */
+export const makeSession = (flow: AnyFlow, settings: Settings, start: Start): Session<never, never, never> =>
+  new SessionImpl(flow, settings, start) as never
