@@ -221,7 +221,10 @@ const askFrom = (self: AskDescription, fiber: Fiber.Fiber<unknown, unknown>): As
 const marked = (ask: Ask, options: SendOptions, fiber: Fiber.Fiber<unknown, unknown>): Ask => {
   const { span } = fiber.cache
   if (span !== undefined) ask.span = span
-  if (options === defaultSendOptions) return ask
+  return options === defaultSendOptions ? ask : withOptions(ask, options)
+}
+
+const withOptions = (ask: Ask, options: SendOptions): Ask => {
   ask.priority = options.priority
   ask.correlationId = options.correlationId
   if (options.id !== 0) ask.id = options.id
