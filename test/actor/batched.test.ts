@@ -73,7 +73,7 @@ const askHeld = (numbers: ReadonlyArray<number>, options: Options = {}) =>
   })
 
 describe("what is in a batch", () => {
-  it.effect("what waits, up to maxSize, each asker with its own answer", () =>
+  it.effect("P6 what waits, up to maxSize, each asker with its own answer", () =>
     Effect.gen(function* () {
       const { batches, heard } = yield* askHeld([1, 2, 3, 4, 5, 6])
       assert.deepStrictEqual(batches, [

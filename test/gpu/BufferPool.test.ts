@@ -18,7 +18,7 @@ const hold = Effect.fnUntraced(function* <T extends BufferPool.ElementType>(
   return { array, release: Scope.close(scope, Exit.void) }
 })
 
-describe("acquire", () => {
+describe("P5 acquire and release by shape and type", () => {
   it.effect("each type gives its kind of array, with an element for each place of the shape", () =>
     Effect.gen(function* () {
       const pool = yield* BufferPool.make()

@@ -111,7 +111,7 @@ describe.each(backends)("on %s", (backend) => {
     )
   )
 
-  it.live("deactivated it keeps what it has built, and messages wait until it is activated again", () =>
+  it.live("P1 deactivated it keeps what it has built, and messages wait until it is activated again", () =>
     run(
       Effect.gen(function* () {
         const log: Array<string> = []
@@ -149,7 +149,7 @@ describe.each(backends)("on %s", (backend) => {
     )
   )
 
-  it.live("a crash frees what is resident, and the next run begins afresh", () =>
+  it.live("C3 a crash frees what is resident, and the next run begins afresh", () =>
     run(
       Effect.gen(function* () {
         const freed: Array<string> = []
