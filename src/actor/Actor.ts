@@ -35,7 +35,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
@@ -65,6 +65,7 @@ import {
 } from "./Behavior.ts"
 import { markConcurrent } from "./handlers.ts"
 import { ignore as ignoreStart, isIgnored } from "./ignore.ts"
+import { limitMillis } from "./limit.ts"
 import { Nursery, SHUTDOWN_MILLIS } from "./nursery.ts"
 import { type Bare, Compiled, type Protocol } from "./Protocol.ts"
 import { type AskDescription, describeAsk, forward as forwardRequest } from "./sending.ts"
@@ -84,6 +85,11 @@ export type {
   /** How messages are handled in batches. @since 0.1.0 */
   BatchOptions
 } from "./batching.ts"
+
+export {
+  /** A time limit that is none. @since 0.1.0 */
+  InvalidLimit
+} from "./limit.ts"
 
 export type { Own } from "./syncInit.ts"
 
@@ -281,7 +287,7 @@ export const stop = <A>(
   stopSlot(
     slotOf(ref),
     ExitReason.Shutdown(options?.reason),
-    options?.timeout === undefined ? SHUTDOWN_MILLIS : Duration.toMillis(options.timeout)
+    options?.timeout === undefined ? SHUTDOWN_MILLIS : limitMillis("the timeout of Actor.stop", options.timeout)
   )
 
 /**

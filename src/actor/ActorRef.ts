@@ -23,6 +23,7 @@ import { type Compiled, payloadSchema } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
 import { askThrough, layersOf, streamThrough, tellThrough } from "./calling.ts"
 import { addLayer, type Layer } from "./intercepting.ts"
+import { limitMillis } from "./limit.ts"
 import * as Sending from "./sending.ts"
 import { stream } from "./streaming.ts"
 
@@ -379,8 +380,10 @@ export const withTimeout: {
   (args) => isActorRef(args[0]),
   <A>(ref: ActorRef<A>, limit: Duration.Input, options?: { readonly mailbox?: Duration.Input }): ActorRef<A> =>
     derive(ref, {
-      timeout: Duration.toMillis(limit),
-      ...(options?.mailbox === undefined ? undefined : { mailboxTimeout: Duration.toMillis(options.mailbox) })
+      timeout: limitMillis("the limit of withTimeout", limit),
+      ...(options?.mailbox === undefined
+        ? undefined
+        : { mailboxTimeout: limitMillis("the mailbox limit of withTimeout", options.mailbox) })
     })
 )
 

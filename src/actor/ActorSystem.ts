@@ -23,6 +23,7 @@ import { ActorContext } from "../runtime/incarnation.ts"
 import { System } from "../runtime/system.ts"
 import type { SystemEvent } from "../runtime/SystemEvent.ts"
 import type { Interceptor } from "./intercepting.ts"
+import { limitMillis } from "./limit.ts"
 
 /**
  * The system that actors started here belong to.
@@ -91,7 +92,9 @@ export const layer = (options: Options = {}): Layer.Layer<ActorSystem> =>
       const { askTimeout, interceptors: around, slice } = options
       return Effect.succeed(
         new System(fiber.context, {
-          ...(askTimeout === undefined ? undefined : { askTimeout: Duration.toMillis(askTimeout) }),
+          ...(askTimeout === undefined
+            ? undefined
+            : { askTimeout: limitMillis("askTimeout of ActorSystem.layer", askTimeout) }),
           ...(slice === undefined ? undefined : { slice }),
           ...(around === undefined ? undefined : { around })
         })
