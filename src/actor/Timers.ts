@@ -34,13 +34,13 @@
  * ```
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { format } from "effect/Formatter"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ActorContext } from "../runtime/incarnation.ts"
 import { KeyedTimers, type Pace } from "./keyedTimers.ts"
+import { parseMillis } from "./limit.ts"
 import { describeTell } from "./sending.ts"
 
 /**
@@ -59,13 +59,6 @@ export class InvalidTimer extends Schema.TaggedError<InvalidTimer>()("InvalidTim
   }
 }
 
-/** Undefined where it is no time. */
-const millisOf = (input: Duration.Input): number | undefined => {
-  if (typeof input === "number") return input >= 0 ? input : undefined
-  const millis = Option.map(Duration.fromInput(input), Duration.toMillis)
-  return Option.isSome(millis) && millis.value >= 0 ? millis.value : undefined
-}
-
 /** What it needs is taken from where the timer was started, but for the turn, which is the one that it runs in. */
 const inItsTurn = <E, R>(effect: Effect.Effect<unknown, E, R>, context: Context.Context<ActorContext | R>) =>
   Effect.contextWith((now: Context.Context<ActorContext>) =>
@@ -79,7 +72,7 @@ const start = <E, R>(
   effect: Effect.Effect<unknown, E, R>
 ): Effect.Effect<void, never, ActorContext | R> =>
   Effect.contextWith((context: Context.Context<ActorContext | R>) => {
-    const millis = millisOf(time)
+    const millis = parseMillis(time)
     const problem = kind === "once" ? "must be a duration of 0 or more" : "must be a duration above 0"
     if (millis === undefined || (kind !== "once" && millis === 0)) {
       return Effect.die(new InvalidTimer({ key: String(key), value: time, problem }))

@@ -14,13 +14,13 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import { type CompiledHandler, type Taken, tagOf } from "../runtime/turns.ts"
+import { parseMillis } from "./limit.ts"
 
 /**
  * How messages are handled in batches.
@@ -100,15 +100,10 @@ export const batchProblem = (
     return { field: "maxSize", value: maxSize, problem: "must be a whole number of 1 or more" }
   }
   if (typeof run !== "function") return { field: "run", value: run, problem: "must be a function" }
-  if (maxDelay === undefined || isFiniteDelay(maxDelay)) return undefined
+  const delay = maxDelay === undefined ? 0 : parseMillis(maxDelay)
+  if (delay !== undefined && Number.isFinite(delay)) return undefined
   return { field: "maxDelay", value: maxDelay, problem: "must be a finite duration of 0 or more" }
 }
-
-/** Numbers are looked at first: as durations, those that make no sense count as 0. */
-const isFiniteDelay = (input: Duration.Input): boolean =>
-  typeof input === "number"
-    ? Number.isFinite(input) && input >= 0
-    : Option.exists(Duration.fromInput(input), (delay) => Number.isFinite(Duration.toMillis(delay)))
 
 /** @internal */
 export const compileBatched = (handler: CompiledHandler): CompiledHandler => {

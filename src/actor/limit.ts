@@ -22,10 +22,21 @@ export class InvalidLimit extends Schema.TaggedError<InvalidLimit>()("InvalidLim
   }
 }
 
-/** Numbers are looked at first: as durations, those that make no sense count as 0. @internal */
+/**
+ * Milliseconds; `undefined` for what is no duration of 0 or more. Numbers are looked at first: as durations, those that make
+ * no sense count as 0.
+ *
+ * @internal
+ */
+export const parseMillis = (input: Duration.Input): number | undefined => {
+  const millis =
+    typeof input === "number" ? input : Option.getOrUndefined(Option.map(Duration.fromInput(input), Duration.toMillis))
+  return millis !== undefined && millis >= 0 ? millis : undefined
+}
+
+/** Milliseconds. Throws `InvalidLimit` for what is no duration of 0 or more. @internal */
 export const limitMillis = (where: string, input: Duration.Input): number => {
-  const isNumber = typeof input === "number"
-  const limit = isNumber && !(input >= 0) ? Option.none() : Duration.fromInput(input)
-  if (Option.isNone(limit)) throw new InvalidLimit({ where, value: input })
-  return Duration.toMillis(limit.value)
+  const millis = parseMillis(input)
+  if (millis === undefined) throw new InvalidLimit({ where, value: input })
+  return millis
 }

@@ -11,7 +11,7 @@
  * 3. A limit that was set again, cancelled, or ended by an event or a change never comes, also when time is up already.
  */
 import type * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -28,6 +28,7 @@ import {
   type When
 } from "./machineActions.ts"
 import { type Definition, IllegalTransition, InvalidReaction, type MachineImpl } from "./machineDefinition.ts"
+import { parseMillis } from "./limit.ts"
 
 /** An event that has come. @internal */
 export interface Occurrence {
@@ -405,13 +406,12 @@ const inserted = (event: Event<string>): Occurrence => ({
 const expiryOf = (limit: Limit): Occurrence => ({ ...inserted(limit.event), limit })
 
 const timeOf = (when: When): Time | undefined => {
-  if (typeof when === "number") return when >= 0 ? { after: when } : undefined
   if (typeof when === "object" && when !== null && "at" in when && typeof when.at !== "function") {
     const at = Option.map(DateTime.make(when.at), DateTime.toEpochMillis)
     return Option.isSome(at) ? { at: at.value } : undefined
   }
-  const after = Option.map(Duration.fromInput(when as Duration.Input), Duration.toMillis)
-  return Option.isSome(after) && after.value >= 0 ? { after: after.value } : undefined
+  const after = parseMillis(when as Duration.Input)
+  return after === undefined ? undefined : { after }
 }
 
 const isEffectful = (value: unknown): value is object =>

@@ -168,7 +168,7 @@ export class ActionFailed<E> extends Data.TaggedError("ActionFailed")<{
 }
 
 /**
- * Somebody else has gone on with this id: the store holds step `found`, this session is at `step`. Nothing was saved; start
+ * Somebody else has gone on with this id: the store holds step `found`, this one is at `step`. Nothing was saved; start
  * a session of the same id to go on from there.
  *
  * @category errors
@@ -181,7 +181,7 @@ export class FlowConflict extends Schema.TaggedError<FlowConflict>()("FlowConfli
   found: Schema.Number
 }) {
   override get message(): string {
-    return `${this.flow} ${this.id}: somebody else has gone on to step ${this.found}, this session is at ${this.step}: start it again`
+    return `${this.flow} ${this.id}: somebody else has gone on to step ${this.found}, this one is at ${this.step}: start it again`
   }
 }
 

@@ -61,7 +61,7 @@ export interface Session<F extends Fields, A extends AnyAction, E> {
   readonly id: string | undefined
   /** The state now. */
   readonly state: Effect.Effect<Partly<F>>
-  /** The steps of this session that were taken last, oldest first: 100 of them unless it was started with another `history`. */
+  /** The steps that were taken last, oldest first: 100 of them unless it was started with another `history`. */
   readonly history: Effect.Effect<ReadonlyArray<Step<A>>>
   /** Which action the next step does; none at the end. */
   readonly next: Effect.Effect<Option.Option<A["name"]>, StateError>
@@ -216,7 +216,7 @@ class SessionImpl implements Session<Fields, Loose, AnyError> {
     )
   }
 
-  /** Saved first: what this session shows has been kept. */
+  /** Saved first: what it shows has been kept. */
   private commit(action: AnyAction, read: Bag, written: Bag): Effect.Effect<AnyStep, AnyError> {
     return Effect.gen({ self: this }, function* () {
       const { history } = this.settings
