@@ -244,7 +244,7 @@ export class RouterSlot extends Slot implements Sender {
     const { member } = job
     if (member === undefined) return
     if (job.hasBegun) {
-      member.handled++
+      this.members.settled(member)
       this.timed(job)
     }
     this.unassign(job)
@@ -283,7 +283,7 @@ export class RouterSlot extends Slot implements Sender {
     const { member } = job
     if (member === undefined || this.isEnded || why._tag === "MailboxFull") return false
     const crashed = job.hasBegun
-    if (crashed) member.crashed++
+    if (crashed) this.members.crash(member)
     if (crashed && !this.mayRepeat(job)) {
       this.givenUp(job, why)
       return false
