@@ -46,7 +46,7 @@ export class RouterSlot extends Slot implements Sender {
   readonly runs = new Durations()
   /** Called when a message comes and there is no member at all. */
   starved: () => void = () => undefined
-  /** Called when the last member has gone. */
+  /** Called when the last member has ended. */
   deserted: () => void = () => undefined
   private readonly routing: Routing
   private readonly killers = new Map<Job, Timer>()
@@ -216,7 +216,7 @@ export class RouterSlot extends Slot implements Sender {
   private changed(member: Member): void {
     if (!member.slot.isUp && member.ongoing > 0) this.reclaim(member)
     this.serveSoon()
-    if (this.members.all.size === 0) this.deserted()
+    if (member.slot.isEnded && this.members.all.size === 0) this.deserted()
   }
 
   /** What a member that is down has, it gives back: it may be long until it is up again. */

@@ -211,6 +211,7 @@ describe("POOL: pools", () => {
       yield* settle
       const who = yield* Effect.forEach([1, 2], (job) => pool.ref.ask.Do({ job }))
       assert.deepStrictEqual(who, [2, 2])
+      yield* made.gate.open
     }).pipe(Effect.scoped)
   )
 
@@ -273,6 +274,7 @@ describe("POOL: pools", () => {
       yield* settle
       const error = yield* Effect.flip(pool.ref.ask.Do({ job: 3 }))
       assert.strictEqual(error.reason._tag, "MailboxFull")
+      yield* made.gate.open
     }).pipe(Effect.scoped)
   )
 
@@ -336,6 +338,7 @@ describe("POOL: pools", () => {
         [1, 1],
         [2, 2]
       ])
+      yield* made.gate.open
     }).pipe(Effect.scoped)
   )
 
@@ -369,6 +372,7 @@ describe("crashes", () => {
       assert.isNumber(yield* pool.ref.ask.Crash({ times: 2 }))
       const error = yield* Effect.flip(pool.ref.ask.Crash({ times: 3 }))
       assert.strictEqual(error.reason._tag, "HandlerFailed")
+      yield* settle
       const stats = yield* pool.stats
       assert.deepStrictEqual([stats.crashed, stats.retried, stats.ready, stats.ongoing], [5, 4, 2, 0])
     }).pipe(Effect.scoped)
