@@ -47,6 +47,22 @@ export {
   NotPooled
 } from "./poolHandle.ts"
 
+export {
+  /** Submits one by one, takes results when they are wanted. @since 0.1.0 */
+  jobs,
+  /** Lets a pool work on each input. @since 0.1.0 */
+  map,
+  /** Lets a pool work on batches of inputs. @since 0.1.0 */
+  mapBatches
+} from "./poolJobs.ts"
+
+export type {
+  /** What has been submitted and not been taken. @since 0.1.0 */
+  Jobs,
+  /** How many inputs are on their way, and in which order results come. @since 0.1.0 */
+  MapOptions
+} from "./poolJobs.ts"
+
 export type {
   /** What a member has done so far, and has to do. @since 0.1.0 */
   MemberStats,

@@ -89,6 +89,12 @@ export class Members {
     this.changed(member)
   }
 
+  /** As `remove`, for whoever may be one. */
+  leave(slot: Slot): void {
+    const member = this.all.get(slot)
+    if (member !== undefined) this.remove(member)
+  }
+
   /** It gets nothing new from now on, and calls back once it has nothing left. */
   dismiss(member: Member, left: () => void): void {
     member.leave = left

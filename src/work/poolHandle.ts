@@ -97,6 +97,8 @@ export interface Pool<A> {
   /** Those that are not leaving, in the order in which they joined: for `Router.broadcast` and the like. */
   readonly members: Effect.Effect<ReadonlyArray<ActorRef<A>>>
   readonly stats: Effect.Effect<Stats>
+  /** Messages that its members could have at once, when there are as many as there may be. */
+  readonly capacity: Effect.Effect<number>
   /**
    * Changes the size, by hand: `{ size }` or `{ delta }`, and why. New members have been started when this completes; those that
    * leave finish what they have. A pool that scales itself keeps its bounds, and refuses a change against its last one unless
@@ -148,6 +150,8 @@ export class PoolHandle implements Pool<unknown> {
       members: Array.from(all.all.values(), statsOf)
     }
   })
+
+  readonly capacity = Effect.sync(() => this.pool.largest * (this.all.limit === Infinity ? 1 : this.all.limit))
 
   readonly resize = (request: Autoscale.Request) =>
     Effect.suspend(() => {

@@ -56,6 +56,11 @@ export class PoolRouter {
     return this.router.members.staying.length + this.starting
   }
 
+  /** As many as there may be. */
+  get largest(): number {
+    return Math.max(this.size, this.autoscale?.settings.max ?? 0)
+  }
+
   get load(): Autoscale.Load {
     return { size: this.size, ongoing: this.router.load }
   }
