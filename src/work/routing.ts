@@ -89,9 +89,16 @@ export class RouterSlot extends Slot implements Sender {
   override handOff(request: Request): void {
     const member = this.choose(request.tag, request.payload)!
     const job = this.jobOf(request, undefined)
-    this.assign(job, member)
-    if (member.slot.takesHandOff) member.slot.handOff(job)
-    else this.give(job, member)
+    if (!member.slot.takesHandOff) {
+      this.assign(job, member)
+      return this.give(job, member)
+    }
+    const { key } = this.routing.chooser
+    job.member = member
+    this.members.begun(member)
+    member.slot.handOff(job)
+    // What is over by now was never pending.
+    if (key !== undefined && job.exit === undefined) this.keep(job, key, member)
   }
 
   override offer(item: Item, payload: unknown): Verdict {
@@ -128,7 +135,8 @@ export class RouterSlot extends Slot implements Sender {
   }
 
   override waitForRoom(waiter: Waiter): () => void {
-    const member = this.routing.chooser.isKeyed && this.isEmpty ? this.chooseFor(waiter.item, waiter.payload) : undefined
+    const member =
+      this.routing.chooser.isKeyed && this.isEmpty ? this.chooseFor(waiter.item, waiter.payload) : undefined
     if (member === undefined) return super.waitForRoom(waiter)
     const job = Job.of(this, waiter.item, waiter.payload)
     this.assign(job, member)
@@ -159,12 +167,15 @@ export class RouterSlot extends Slot implements Sender {
 
   private assign(job: Job, member: Member): void {
     job.member = member
-    const { chooser } = this.routing
-    if (chooser.isKeyed) {
-      job.key = chooser.key
-      if (job.key !== undefined) chooser.begun(job.key, member)
-    }
     this.members.begun(member)
+    const { key } = this.routing.chooser
+    if (key !== undefined) this.keep(job, key, member)
+  }
+
+  /** Until it is done, messages of its key follow it. */
+  private keep(job: Job, key: string | number, member: Member): void {
+    job.key = key
+    this.routing.chooser.begun(key, member)
   }
 
   private unassign(job: Job): void {
@@ -309,9 +320,8 @@ export class RouterSlot extends Slot implements Sender {
 
   private assignAgain(job: Job, member: Member, key: string | number): void {
     job.member = member
-    job.key = key
-    this.routing.chooser.begun(key, member)
     this.members.begun(member)
+    this.keep(job, key, member)
   }
 
   private mayRepeat(job: Job): boolean {

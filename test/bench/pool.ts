@@ -21,7 +21,11 @@ const EchoLive = Echo.behavior(
     let count = 0
     return Echo.of({
       Next: () => ++count,
-      Effectful: () => Effect.andThen(Effect.yieldNow, Effect.sync(() => ++count)),
+      Effectful: () =>
+        Effect.andThen(
+          Effect.yieldNow,
+          Effect.sync(() => ++count)
+        ),
       Note: () => void count++
     })
   })
