@@ -153,7 +153,7 @@ export interface State<out F extends Fields> {
 type AnyOptions = ActionOptions<string, string, Fields, string, Schema.Codec<unknown, unknown>>
 
 interface Condition {
-  readonly reads: ReadonlyArray<string>
+  readonly reads?: ReadonlyArray<string>
   readonly when: (read: never) => boolean
   readonly label?: string
 }
@@ -205,7 +205,7 @@ export const state = <const F extends Fields>(id: string, fields: F): State<F> =
       from: typeof from === "string" ? [from] : from,
       to,
       reads: condition?.reads ?? [],
-      label: condition?.label ?? condition?.reads.join(", "),
+      label: condition?.label ?? condition?.reads?.join(", "),
       when: condition?.when,
       "~state": self
     })

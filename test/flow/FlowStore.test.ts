@@ -120,13 +120,13 @@ for (const [name, store] of Object.entries(stores)) {
 it.effect("what is stored and does not fit the flow any more is refused, and says why", () =>
   Effect.gen(function* () {
     const store = yield* FlowStore.FlowStore
-    const saved = { flow: "trip", id, step: 1, action: "flight", state: { booked: [] } }
+    const saved = { flow: "trip", id, step: 1, action: "flight", state: { booked: [] }, version: "1" }
     const flow = tripOf(new World())
-    yield* store.save({ ...saved, action: "train" }, 0)
+    yield* store.save({ ...saved, action: "train" }, undefined)
     const renamed = yield* Effect.flip(Flow.start(flow, { id }))
     assert(renamed._tag === "CannotResume")
     assert.strictEqual(renamed.problem, "its last action was train, which the flow does not have")
-    yield* store.save({ ...saved, step: 2, state: { booked: "flight" } }, 1)
+    yield* store.save({ ...saved, step: 2, state: { booked: "flight" }, version: "2" }, "1")
     const changed = yield* Effect.flip(Flow.start(flow, { id }))
     assert(changed._tag === "CannotResume")
     assert.include(changed.problem, "booked")
