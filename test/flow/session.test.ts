@@ -1,6 +1,6 @@
 /** Sessions pushed hard: halts that coincide, steps within steps, interruptions, conditions that throw, very long runs. */
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option, Queue, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Option, Queue, Schema, Stream } from "effect"
 import { Flow } from "effect-otp/flow"
 import { TestClock } from "effect/testing"
 
@@ -336,6 +336,38 @@ it.effect("B6 a condition that throws is an error with the name of its transitio
 )
 
 // --- Starting ---
+
+class Rate extends Context.Service<Rate, number>()("test/Rate") {}
+
+it.effect("what actions need is taken from where the session is started, unless whoever takes the step has it", () =>
+  Effect.gen(function* () {
+    const rate = N.action("rate", { writes: ["n"], run: () => Effect.map(Rate, (n) => ({ n })) })
+    const session = yield* Flow.start(over(rate)).pipe(Effect.provideService(Rate, 1))
+    const step = Effect.andThen(
+      session.step(),
+      Effect.map(session.state, ({ n }) => n)
+    )
+    assert.deepStrictEqual([yield* step, yield* Effect.provideService(step, Rate, 2), yield* step], [1, 2, 1])
+  })
+)
+
+it.effect("an action's spans belong to who takes the step, not to who started the session", () =>
+  Effect.gen(function* () {
+    const parents: Array<string> = []
+    const traced = N.action("traced", {
+      writes: ["n"],
+      run: () =>
+        Effect.map(Effect.option(Effect.currentParentSpan), (span) => {
+          parents.push(Option.match(span, { onNone: () => "none", onSome: (s) => (s._tag === "Span" ? s.name : "") }))
+          return { n: 1 }
+        })
+    })
+    const session = yield* Flow.start(over(traced)).pipe(Effect.withSpan("start"))
+    yield* session.step()
+    yield* session.step().pipe(Effect.withSpan("step"))
+    assert.deepStrictEqual(parents, ["none", "step"])
+  })
+)
 
 it.effect("options that make no sense and runners of another flow are refused before anything is done", () =>
   Effect.gen(function* () {
