@@ -297,6 +297,19 @@ it("a flow that could not work is refused where it is made, with all that is wro
   assert.deepStrictEqual(make({ actions: [first, second, Chat.action("other", { run: () => Effect.void })] }), [
     "actions[2] other an action of another state"
   ])
+  assert.deepStrictEqual(make({ transitions: [N.to("first", "second"), Chat.to("second", "first")] }), [
+    "transitions[1] first a transition of another state"
+  ])
+  assert.deepStrictEqual(make({ transitions: [N.to([], "second"), N.to("first", "second")] }), [
+    "transitions[0].from  which leads from nowhere to second"
+  ])
+  const unknownRead = { reads: ["x"], when: () => true } as never
+  assert.deepStrictEqual(make({ transitions: [N.to("first", "second", unknownRead)] }), [
+    "transitions[0].reads[0] x which the state does not have: it has n, m"
+  ])
+  assert.deepStrictEqual(make({ actions: [first, second, N.action("", { run: () => Effect.void })] }), [
+    "actions[2].name  which is no name"
+  ])
   const keys = { reads: ["x"], writes: ["y"], inputs: { x: Schema.Int } } as never
   assert.deepStrictEqual(
     make({ actions: [N.action("first", { ...(keys as object), run: () => Effect.void }), second] }),

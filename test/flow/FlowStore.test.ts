@@ -171,6 +171,22 @@ for (const [name, store] of Object.entries(stores)) {
   )
 }
 
+it.effect("a key-value store is shared: other keys are left alone, and unreadable ones are an error", () =>
+  Effect.gen(function* () {
+    const shared = yield* KeyValueStore.KeyValueStore
+    yield* shared.set("trip/ann", "somebody else's")
+    const store = FlowStore.layerKeyValueStore.pipe(Layer.provide(Layer.succeed(KeyValueStore.KeyValueStore, shared)))
+    const flow = tripOf(new World())
+    yield* Effect.gen(function* () {
+      yield* (yield* Flow.start(flow, { id, initial })).step()
+      assert.strictEqual(yield* shared.get("trip/ann"), "somebody else's")
+      yield* shared.set("effect-otp/flow/trip/ann", "{")
+      const unreadable = yield* Effect.flip(Flow.start(flow, { id }))
+      assert(unreadable._tag === "FlowStoreError" && unreadable.operation === "load")
+    }).pipe(Effect.provide(store))
+  }).pipe(Effect.provide(KeyValueStore.layerMemory))
+)
+
 it.effect("what is stored and does not fit the flow any more is refused, and says why", () =>
   Effect.gen(function* () {
     const store = yield* FlowStore.FlowStore
@@ -184,6 +200,18 @@ it.effect("what is stored and does not fit the flow any more is refused, and say
     const changed = yield* Effect.flip(Flow.start(flow, { id }))
     assert(changed._tag === "CannotResume")
     assert.include(changed.problem, "booked")
+  }).pipe(Effect.provide(FlowStore.layerMemory))
+)
+
+it.effect("a state that no store can hold is an error that says which key; nothing is kept of it", () =>
+  Effect.gen(function* () {
+    const Open = Flow.state("test/Open", { file: Schema.Unknown })
+    const open = Open.action("open", { writes: ["file"], run: () => Effect.succeed({ file: () => 1 }) })
+    const flow = Flow.make("opening", { state: Open, actions: [open], entry: "open", transitions: [] })
+    const failure = yield* Effect.flip(Effect.flatMap(Flow.start(flow, { id }), (session) => session.step()))
+    assert(failure._tag === "FlowStoreError")
+    assert.match(failure.message, /^opening ann: the store could not save it: [^]*"file"/)
+    assert.isTrue(Option.isNone(yield* (yield* FlowStore.FlowStore).load("opening", id)))
   }).pipe(Effect.provide(FlowStore.layerMemory))
 )
 
