@@ -156,6 +156,28 @@ it.effect("a failed action is told with its name and the state before it, writes
   })
 )
 
+it.effect("a failure says what the error says, whatever that is", () =>
+  Effect.gen(function* () {
+    const messages: Array<string> = []
+    const errors = [
+      new NoPaint({ prompt: "a cat" }),
+      new Error("disk full"),
+      "busy",
+      new Error(""),
+      { code: 5 },
+      undefined
+    ]
+    for (const error of errors) {
+      const session = yield* Flow.start(single(N.action("fail", { run: () => Effect.fail(error) })))
+      messages.push((yield* Effect.flip(session.step())).message)
+    }
+    assert.deepStrictEqual(
+      messages.map((message) => message.replace("single: fail, step 1, failed: ", "")),
+      ["NoPaint", "disk full", '"busy"', "Error", '{"code":5}', "undefined"]
+    )
+  })
+)
+
 it.effect("an action that dies or is interrupted writes nothing either", () =>
   Effect.gen(function* () {
     const gate = yield* Deferred.make<void>()

@@ -329,18 +329,26 @@ it.effect("a store that fails is a typed error; the state is that of before, and
   })
 )
 
+/** A key-value store whose reads and writes take their time: others come in between. */
+const slowStore = FlowStore.layerKeyValueStore.pipe(
+  Layer.provide(
+    Layer.effect(
+      KeyValueStore.KeyValueStore,
+      Effect.map(KeyValueStore.KeyValueStore, (memory) => ({
+        ...memory,
+        get: (key: string) => Effect.tap(memory.get(key), Effect.yieldNow),
+        set: (key: string, value: string | Uint8Array) => Effect.andThen(Effect.yieldNow, memory.set(key, value))
+      }))
+    )
+  ),
+  Layer.provide(KeyValueStore.layerMemory)
+)
+
 it.effect("two that begin one id in the same moment, in a store that takes its time: one does, one is told", () =>
   Effect.gen(function* () {
-    const memory = yield* Effect.provide(KeyValueStore.KeyValueStore, KeyValueStore.layerMemory)
-    const slow: KeyValueStore.KeyValueStore = {
-      ...memory,
-      get: (key) => Effect.tap(memory.get(key), Effect.yieldNow),
-      set: (key, value) => Effect.andThen(Effect.yieldNow, memory.set(key, value))
-    }
-    const store = FlowStore.layerKeyValueStore.pipe(Layer.provide(Layer.succeed(KeyValueStore.KeyValueStore, slow)))
     const flow = tripOf(new World())
     const begin = Effect.flatMap(Flow.start(flow, { id, initial }), (session) => Effect.result(session.step()))
-    const results = yield* Effect.all([begin, begin, begin], { concurrency: 3 }).pipe(Effect.provide(store))
+    const results = yield* Effect.all([begin, begin, begin], { concurrency: 3 }).pipe(Effect.provide(slowStore))
     assert.deepStrictEqual(results.map((result) => (result._tag === "Success" ? "done" : result.failure._tag)).sort(), [
       "FlowConflict",
       "FlowConflict",
@@ -348,6 +356,34 @@ it.effect("two that begin one id in the same moment, in a store that takes its t
     ])
   })
 )
+
+for (const [name, slowly] of Object.entries({ "a slow key-value store": true, SQL: false })) {
+  it.effect(`${name}: however many save at once, and whenever they come, no version is gone on from twice`, () =>
+    Effect.gen(function* () {
+      const store = yield* FlowStore.FlowStore
+      const from: Array<string | undefined> = []
+      const saver = (n: number) =>
+        Effect.gen(function* () {
+          for (let round = 0; round < 10; round++) {
+            for (let i = 0; i < (n * 7 + round * 5) % 11; i++) yield* Effect.yieldNow
+            const found = Option.getOrUndefined(yield* store.load("trip", id))
+            const version = `${n}/${round}`
+            const saved = { flow: "trip", id, step: (found?.step ?? 0) + 1, action: "flight", state: {}, version }
+            const result = yield* Effect.result(store.save(saved, found?.version))
+            if (result._tag === "Success") from.push(found?.version)
+          }
+        })
+      yield* Effect.all(
+        Array.from({ length: 8 }, (_, n) => saver(n)),
+        { concurrency: "unbounded" }
+      )
+      assert.isAbove(from.length, 9)
+      assert.strictEqual(new Set(from).size, from.length)
+      const last = Option.getOrThrow(yield* store.load("trip", id))
+      assert.strictEqual(last.step, from.length)
+    }).pipe(Effect.provide(slowly ? slowStore : stores.SQL))
+  )
+}
 
 // --- Supervision ---
 

@@ -288,6 +288,11 @@ it.effect("B6 a streaming action that writes nothing need not say so; what comes
     const quiet = N.streaming("quiet", { item: Schema.Int, run: () => Stream.make(1, 2) })
     const session = yield* Flow.start(over(quiet))
     assert.strictEqual((yield* session.run({ haltAfter: ["quiet"] })).taken, 1)
+    // A stream that was made once ends anew each time it is run.
+    const same = Stream.make(1, 2).pipe(Flow.ending((items) => ({ n: items.length })))
+    const again = yield* Flow.start(over(N.streaming("again", { writes: ["n"], item: Schema.Int, run: () => same })))
+    yield* again.run({ haltAfter: ["again"] })
+    assert.strictEqual((yield* again.run({ haltAfter: ["again"] })).state.n, 2)
     const twice = N.streaming("twice", {
       writes: ["n"],
       item: Schema.Int,
