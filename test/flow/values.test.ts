@@ -21,17 +21,22 @@ const writing = (written: unknown) =>
 it.effect("B6 an action that changes what it reads is stopped, and the state is that of before", () =>
   Effect.gen(function* () {
     const initial = { items: [{ name: "pen" }], notes: { by: ["ann"] } }
-    const changes: ReadonlyArray<(read: any) => void> = [
+    /** What it reads, as code without types has it. */
+    interface Loose {
+      items: Array<{ name: string }>
+      notes: { by: Array<string> }
+    }
+    const changes: ReadonlyArray<(read: Loose) => void> = [
       (read) => (read.items = []),
       (read) => read.items.push({ name: "ink" }),
-      (read) => (read.items[0].name = "ink"),
+      (read) => (read.items[0]!.name = "ink"),
       (read) => read.notes.by.pop()
     ]
     for (const change of changes) {
       const shop = Cart.action("shop", {
         reads: ["items", "notes"],
         writes: ["total"],
-        run: (read) => Effect.sync(() => (change(read), { total: 1 }))
+        run: (read) => Effect.sync(() => (change(read as unknown as Loose), { total: 1 }))
       })
       const session = yield* Flow.start(single(shop), { initial: structuredClone(initial) })
       const defect = yield* session.step().pipe(Effect.catchDefect(Effect.succeed))

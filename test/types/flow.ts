@@ -247,6 +247,10 @@ Flow.start(ChatFlow).pipe(
 )
 // @ts-expect-error a session that is kept needs a store
 Effect.runPromise(Effect.provideService(Flow.start(ChatFlow, { id: "ann" }), Brush, Brush.of({ draw: Effect.never })))
+// @ts-expect-error there is nothing to migrate where nothing is kept
+Flow.start(ChatFlow, { migrate: (saved: FlowStore.Saved) => saved })
+// @ts-expect-error a function that says where a call goes gives what answers the actions with the tag
+Flow.on(ChatFlow, "gpu", (_call: Flow.Call) => llm)
 // @ts-expect-error no action has this tag
 Flow.protocol(ChatFlow, "tpu")
 // @ts-expect-error this actor answers other actions
