@@ -215,8 +215,8 @@ export const decide = (
  * Autoscale.format(decision) // => "from 2 to 4 members: nightly import (10 were asked for)"
  *
  * const back = Autoscale.request(next, { size: 1, reason: "import is done" }, { size: 4, ongoing: 0 }, 60_000)
- * Result.merge(Result.mapError(back, ({ message }) => message))
- * // => "from 4 to 1 members is too soon after the last increase: ask again in 4m, or with force"
+ * const message = Result.merge(Result.mapError(back, ({ message }) => message))
+ * message // => "from 4 to 1 members is too soon after the last increase: ask again in 4m, or with force"
  * ```
  *
  * @category deciding
@@ -315,7 +315,7 @@ const wantedBy = (settings: Settings, load: Load): number => {
 const wishOf = ({ settings, wish }: Autoscale, load: Load, now: number): Wish | undefined => {
   const from = load.size
   const to = wantedBy(settings, load)
-  if (!(to > from || to < from)) return undefined
+  if (to === from || Number.isNaN(to)) return undefined
   if (wish === undefined || wish.from !== from || wish.to > from !== to > from) return { from, to, since: now }
   const mildest = to > from ? Math.min(wish.to, to) : Math.max(wish.to, to)
   return { from, to: mildest, since: wish.since }

@@ -45,6 +45,9 @@ export class Members {
   version = 0
   /** Over all members. */
   ongoing = 0
+  /** Messages that members have settled, and those among them that crashed one: also of members that have gone. */
+  handled = 0
+  crashed = 0
   private full = 0
   /** A member takes messages again, or takes none any more, or is gone. */
   private readonly changed: (member: Member) => void
@@ -86,6 +89,12 @@ export class Members {
     this.changed(member)
   }
 
+  /** As `remove`, for whoever may be one. */
+  leave(slot: Slot): void {
+    const member = this.all.get(slot)
+    if (member !== undefined) this.remove(member)
+  }
+
   /** It gets nothing new from now on, and calls back once it has nothing left. */
   dismiss(member: Member, left: () => void): void {
     member.leave = left
@@ -107,6 +116,16 @@ export class Members {
       if (!this.hasRoomAt(member)) this.full++
     }
     this.changed(member)
+  }
+
+  settled(member: Member): void {
+    this.handled++
+    member.handled++
+  }
+
+  crash(member: Member): void {
+    this.crashed++
+    member.crashed++
   }
 
   begun(member: Member): void {

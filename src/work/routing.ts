@@ -46,7 +46,7 @@ export class RouterSlot extends Slot implements Sender {
   readonly runs = new Durations()
   /** Called when a message comes and there is no member at all. */
   starved: () => void = () => undefined
-  /** Called when the last member has gone. */
+  /** Called when the last member has ended. */
   deserted: () => void = () => undefined
   private readonly routing: Routing
   private readonly killers = new Map<Job, Timer>()
@@ -217,7 +217,7 @@ export class RouterSlot extends Slot implements Sender {
   private changed(member: Member): void {
     if (!member.slot.isUp && member.ongoing > 0) this.reclaim(member)
     this.serveSoon()
-    if (this.members.all.size === 0) this.deserted()
+    if (member.slot.isEnded && this.members.all.size === 0) this.deserted()
   }
 
   /** What a member that is down has, it gives back: it may be long until it is up again. */
@@ -245,7 +245,7 @@ export class RouterSlot extends Slot implements Sender {
     const { member } = job
     if (member === undefined) return
     if (job.hasBegun) {
-      member.handled++
+      this.members.settled(member)
       this.timed(job)
     }
     this.unassign(job)
@@ -284,7 +284,7 @@ export class RouterSlot extends Slot implements Sender {
     const { member } = job
     if (member === undefined || this.isEnded || why._tag === "MailboxFull") return false
     const crashed = job.hasBegun
-    if (crashed) member.crashed++
+    if (crashed) this.members.crash(member)
     if (crashed && !this.mayRepeat(job)) {
       this.givenUp(job, why)
       return false

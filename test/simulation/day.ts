@@ -32,14 +32,11 @@ const curve: ReadonlyArray<readonly [hour: number, rate: number]> = [
 /** From three times the usual load within seconds, and gone ten minutes later. */
 export const burst = { from: 15.5 * HOUR, to: 15.5 * HOUR + 10 * MINUTE, factor: 3 }
 
-/** How far the load of a minute may be from the curve, either way. */
-const NOISE = 0.2
+/** How far each minute draws the load away from the curve, either way, and how much of that the next minute keeps. */
+const noise = { step: 0.12, kept: 0.8 }
 
 /** Seconds that a request takes: at least, and what is added on average. */
 const work = { least: 0.2, more: 0.8 }
-
-/** Seconds that one request takes on average. */
-export const MEAN_WORK = work.least + work.more
 
 /** Requests a second that are expected, at a second of the day. */
 const expectedAt = (time: number): number => {
@@ -62,11 +59,10 @@ export const arrivals = (seed: number): ReadonlyArray<Arrival> => {
   const chance = new Chance(seed)
   const exponential = (mean: number) => -Math.log(1 - chance.next()) * mean
   const all: Array<Arrival> = []
-  let noise = 0
+  let drift = 0
   for (let minute = 0; minute < DAY; minute += MINUTE) {
-    // Most of the noise stays from one minute to the next, as real load swings.
-    noise = 0.8 * noise + 0.2 * (2 * chance.next() - 1) * 3 * NOISE
-    const rate = expectedAt(minute) * Math.max(0, 1 + noise)
+    drift = noise.kept * drift + noise.step * (2 * chance.next() - 1)
+    const rate = expectedAt(minute) * Math.max(0, 1 + drift)
     if (rate === 0) continue
     // A gap of memoryless arrivals may begin anywhere, so it begins anew with the rate of each minute.
     for (let at = minute + exponential(1 / rate); at < minute + MINUTE; at += exponential(1 / rate)) {

@@ -1,6 +1,6 @@
 /**
- * A day's load on a pool that scales itself (rule R72): it does not flap, requests hardly wait, and it takes about half of the
- * members that a fixed pool would need. Everything is virtual and from a seed.
+ * A day's load on a pool that scales itself (rule R72): it does not flap, requests hardly wait, and it takes three
+ * fifths of what a fixed pool takes. Everything is virtual and from a seed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
