@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads"
 import { assert, it } from "@effect/vitest"
 import { Cause, Effect, Fiber, Option, Queue, Schema, Stream } from "effect"
-import { Actor, ActorContext, ActorRef, Interceptor, PartitionSupervisor, Supervisor } from "effect-otp"
+import { Actor, ActorContext, ActorRef, Interceptor, PartitionSupervisor, Pool, Supervisor } from "effect-otp"
 import { Flow } from "effect-otp/flow"
 import { GpuDevice, Kernel } from "effect-otp/gpu"
 import { TestClock } from "effect/testing"
@@ -116,7 +116,7 @@ it.effect("waits for the actor as long as the ref says", () =>
 /** Says which of the members drew, and takes a second for it. */
 const slowly = (member: number) => Brush.of({ draw: () => Effect.delay(Effect.succeed(`by ${member}`), "1 second") })
 
-it.effect("B5 actions run in a pool of actors, in turn, at the same time; a session never knows", () =>
+it.effect("B2 B5 actions are given to several actors in turn and done at the same time, by who a function says", () =>
   Effect.gen(function* () {
     const spawn = (n: number) => Effect.provideService(Actor.spawn(GpuLive), Brush, slowly(n))
     const members = [yield* spawn(0), yield* spawn(1)]
@@ -143,9 +143,48 @@ it.effect("B5 actions run in a pool of actors, in turn, at the same time; a sess
   })
 )
 
+it.effect("B1 B5 B11 the ref of a pool does as any other: many sessions over few members, and each built once", () =>
+  Effect.gen(function* () {
+    let built = 0
+    const MemberLive = Gpu.behavior(
+      Effect.sync(() => {
+        built++
+        return Gpu.of({
+          draw: ({ prompt }) => Effect.delay(Effect.succeed({ reply: `<${prompt}>` }), "1 second"),
+          answer: ({ prompt }) => Stream.make("you said: ", prompt, Flow.done({ reply: prompt }))
+        })
+      })
+    )
+    const { services } = yield* Supervisor.start(
+      Supervisor.make("app", { children: [Pool.child(MemberLive, { size: 2 })] })
+    )
+    const gpu = yield* Effect.provideContext(Gpu, services)
+    const session = Flow.start(ChatFlow, { initial, runners: [Flow.on(ChatFlow, "gpu", gpu)] })
+    const draw = (n: number) =>
+      Effect.flatMap(session, (one) => one.run({ ...say(`draw ${n}`), haltAfter: ["draw"] })).pipe(
+        Effect.map(({ state }) => state.reply)
+      )
+    const drawing = yield* Effect.forkChild(
+      Effect.forEach(Array.from({ length: 8 }), (_, n) => draw(n), { concurrency: 8 }),
+      { startImmediately: true }
+    )
+    yield* TestClock.adjust("4 seconds")
+    assert.deepStrictEqual(
+      yield* Fiber.join(drawing),
+      Array.from({ length: 8 }, (_, n) => `<draw ${n}>`)
+    )
+    assert.strictEqual(built, 2)
+    const seen = yield* Stream.runCollect((yield* session).stream(say("bye")))
+    assert.deepStrictEqual(
+      seen.flatMap((each) => (each._tag === "Item" ? [each.item] : [])),
+      ["you said: ", "bye"]
+    )
+  })
+)
+
 class Gpus extends PartitionSupervisor.Service<Gpus>()("test/Gpus", Gpu) {}
 
-it.effect("B5 a session keeps to one member of a supervised pool, which a crash of that member does not change", () =>
+it.effect("B2 B5 a session keeps to one of several supervised actors, which a crash of that one does not change", () =>
   Effect.gen(function* () {
     let crashes = 1
     const MemberLive = Gpu.behavior((partition: number) =>
