@@ -203,9 +203,12 @@ type Local<A, Runners extends AnyRunners> = Exclude<A, { readonly name: Taken<Ru
  * @category type-level
  * @since 0.1.0
  */
-export type Failure<A, Runners extends AnyRunners> =
-  | ActionFailed<FailureOf<Local<A, Runners>> | RunnerFailure<Runners[number]>>
-  | StateError
+export type Failure<A, Runners extends AnyRunners> = Failed<A, Runners> | StateError
+
+// A conditional type, so that it is shown as what it comes to.
+type Failed<A, Runners extends AnyRunners> = [A] extends [infer Actions]
+  ? ActionFailed<FailureOf<Local<Actions, Runners>> | RunnerFailure<Runners[number]>>
+  : never
 
 /**
  * Starts a session. With an `id` it is kept in the `FlowStore` after each step, and goes on from there when it was kept
@@ -246,7 +249,7 @@ export const start: {
     flow: Flow<F, A>,
     options: KeptOptions<F, Runners>
   ): Effect.Effect<
-    Session<F, A, Failure<A, Runners> | FlowConflict | FlowStoreError>,
+    Session<F, A, Failed<A, Runners> | StateError | FlowConflict | FlowStoreError>,
     StateError | CannotResume | FlowStoreError,
     FlowStore | ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
   >
@@ -254,7 +257,7 @@ export const start: {
     flow: Flow<F, A>,
     options?: StartOptions<F, Runners> & { readonly id?: undefined; readonly migrate?: undefined }
   ): Effect.Effect<
-    Session<F, A, Failure<A, Runners>>,
+    Session<F, A, Failed<A, Runners> | StateError>,
     StateError,
     ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
   >

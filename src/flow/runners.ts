@@ -180,7 +180,7 @@ export const handlers = <F extends Fields, A extends AnyAction, const Tag extend
  * Sends the actions of a flow with this tag to an actor, in this process or elsewhere, instead of doing them here. What they
  * need is needed there only. An ask waits 5 seconds unless the ref says otherwise: see `ActorRef.withTimeout`.
  *
- * Several actors share the work where a function says which of them does a call: in turn, or by the session's id.
+ * The ref of a pool is a ref as any other. Where the flow knows better who does a call, a function says so.
  *
  * **Example** (Two actors, in turn)
  *

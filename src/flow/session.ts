@@ -8,6 +8,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
@@ -151,6 +152,15 @@ class SessionImpl implements Session<Fields, Loose, AnyError> {
     this.flow = flow
     this.settings = settings
     this.at = start
+  }
+
+  /** Shown as what it is, without the services of its actions. */
+  toJSON(): unknown {
+    const { last, state, step } = this.at
+    return { _id: "Session", flow: this.flow.name, id: this.id, step, last, state }
+  }
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   get id(): string | undefined {

@@ -1,4 +1,5 @@
 /** Sessions pushed hard: halts that coincide, steps within steps, interruptions, conditions that throw, very long runs. */
+import { inspect } from "node:util"
 import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Option, Queue, Schema, Stream } from "effect"
 import { Flow } from "effect-otp/flow"
@@ -353,6 +354,16 @@ it.effect("what actions need is taken from where the session is started, unless 
       Effect.map(session.state, ({ n }) => n)
     )
     assert.deepStrictEqual([yield* step, yield* Effect.provideService(step, Rate, 2), yield* step], [1, 2, 1])
+  })
+)
+
+it.effect("a session is printed as what it is; the services of its actions are not", () =>
+  Effect.gen(function* () {
+    const session = yield* Flow.start(counting(3), { initial: { n: 0 } }).pipe(Effect.provideService(Rate, 123_456))
+    yield* session.step()
+    const expected = { _id: "Session", flow: "counting", id: undefined, step: 1, last: "add", state: { n: 1 } }
+    assert.strictEqual(inspect(session), inspect(expected))
+    assert.strictEqual(JSON.stringify(session), JSON.stringify(expected))
   })
 )
 
