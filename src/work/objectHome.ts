@@ -21,7 +21,6 @@ import {
   type Handle,
   idOf,
   makeRef,
-
   type ObjectSchema,
   read,
   type Store,
@@ -56,9 +55,8 @@ export class Home implements Store {
   }
 
   readonly put: Store["put"] = (value, bytes, label) =>
-    Effect.map(
-      this.owned(Effect.suspend(() => this.place(value, bytes, label))),
-      (entry) => makeRef({ store: this.id, object: entry.object, bytes: entry.bytes, home: this })
+    Effect.map(this.owned(Effect.suspend(() => this.place(value, bytes, label))), (entry) =>
+      makeRef({ store: this.id, object: entry.object, bytes: entry.bytes, home: this })
     )
 
   readonly get: Store["get"] = (handle) =>
@@ -171,8 +169,9 @@ export class Home implements Store {
     // Before anything is copied.
     if (!this.table.fits(size)) return Effect.fail(this.full(size, "capacity"))
     if (binary === undefined) return this.insert({ ...put, value: { it: value }, shared: undefined })
-    return Effect.flatMap(this.allocate(size, () => share(binary)), (shared) =>
-      this.insert({ ...put, value: { it: viewOf(shared) }, shared })
+    return Effect.flatMap(
+      this.allocate(size, () => share(binary)),
+      (shared) => this.insert({ ...put, value: { it: viewOf(shared) }, shared })
     )
   }
 
@@ -302,4 +301,3 @@ class Connection {
     this.port.postMessage(answer)
   }
 }
-

@@ -35,7 +35,11 @@ export interface Shared {
 }
 
 type View = ArrayBufferView<ArrayBufferLike>
-type Constructor = new (buffer: ArrayBufferLike, offset?: number, length?: number) => View & {
+type Constructor = new (
+  buffer: ArrayBufferLike,
+  offset?: number,
+  length?: number
+) => View & {
   readonly BYTES_PER_ELEMENT?: number
 }
 

@@ -442,7 +442,11 @@ const SummerLive = Summer.behavior(
     return Summer.of({
       Sum: ({ bytes }) => Effect.map(store.get(bytes), (values) => values.reduce((a, b) => a + b, 0)),
       Make: ({ length }) =>
-        Effect.scoped(Effect.tap(Effect.orDie(store.put(new Uint8Array(length).fill(1))), (ref) => Effect.orDie(store.handOver(ref))))
+        Effect.scoped(
+          Effect.tap(Effect.orDie(store.put(new Uint8Array(length).fill(1))), (ref) =>
+            Effect.orDie(store.handOver(ref))
+          )
+        )
     })
   })
 )

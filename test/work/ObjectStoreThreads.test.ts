@@ -1,7 +1,7 @@
 /** The object store across real worker threads: nothing large is copied, and the counts are right whatever a thread does. */
 import { Worker } from "node:worker_threads"
 import { assert, it, vi } from "@effect/vitest"
-import { Effect, Exit, Schema, Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { ObjectStore } from "effect-otp"
 import { type Command, Floats, Rows } from "./objectWire.ts"
 
@@ -38,7 +38,9 @@ const startThread = Effect.gen(function* () {
       return heard
     })
   const ask = (command: Command) =>
-    Effect.flatMap(say(command), ({ error, value }) => (error === undefined ? Effect.succeed(value) : Effect.die(error)))
+    Effect.flatMap(say(command), ({ error, value }) =>
+      error === undefined ? Effect.succeed(value) : Effect.die(error)
+    )
   yield* heard
   const disconnect = Scope.close(scope, Exit.void)
   const terminate = Effect.promise(() => worker.terminate())
@@ -46,10 +48,7 @@ const startThread = Effect.gen(function* () {
 })
 
 const withStore = <A, E>(effect: Effect.Effect<A, E, ObjectStore.ObjectStore | Scope.Scope>) =>
-  effect.pipe(
-    Effect.scoped,
-    Effect.provide(ObjectStore.layer({ capacity: "300 MB", threshold: 100 }), { local: true })
-  )
+  effect.pipe(Effect.scoped, Effect.provide(ObjectStore.layer({ capacity: "300 MB", threshold: 100 }), { local: true }))
 
 const encode = Schema.encodeEffect(Floats)
 
@@ -196,9 +195,10 @@ it.live("B8 a thread that is disconnected is told so, and holds nothing", () =>
     yield* thread.ask({ _tag: "hold", ref: encoded, scope: "a" })
     yield* thread.disconnect
     assert.deepInclude(yield* ObjectStore.statistics, { references: 1, threads: 0 })
+    // Waits for an answer, so it has heard of the end by then.
+    assert.strictEqual((yield* thread.say({ _tag: "put", length: 1_000, scope: "a" })).error?.[0], "StoreClosed")
     const again = yield* thread.say({ _tag: "get", ref: encoded })
     assert.deepStrictEqual(again.error, ["ObjectUnavailable", "StoreClosed"])
-    assert.deepStrictEqual((yield* thread.say({ _tag: "put", length: 1_000, scope: "a" })).error?.[0], "StoreClosed")
   }).pipe(withStore)
 )
 
@@ -250,4 +250,67 @@ it.live("B8 a store that is opened by its port cannot be passed on", () =>
     const opened = yield* Effect.flip(Effect.provide(ObjectStore.port, ObjectStore.layerPort(port), { local: true }))
     assert.strictEqual(opened._tag, "InsideThread")
   }).pipe(withStore)
+)
+
+// --- What is on its way when it is given up. Both ends in this thread: what goes through the port is the same. ---
+
+const withGuest = <A, E>(
+  f: (guest: ObjectStore.ObjectStore["Service"]) => Effect.Effect<A, E, ObjectStore.ObjectStore | Scope.Scope>
+) =>
+  Effect.gen(function* () {
+    const port = yield* ObjectStore.port
+    const context = yield* Layer.buildWithScope(ObjectStore.layerPort(port), yield* Effect.scope)
+    return yield* f(Context.get(context, ObjectStore.ObjectStore))
+  }).pipe(withStore)
+
+const interrupted = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(Effect.scoped(effect), { startImmediately: true })
+    assert.isUndefined(fiber.pollUnsafe())
+    yield* Fiber.interrupt(fiber)
+  })
+
+it.live("B8 a thread that gives up before the answer comes leaves nothing behind", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      yield* interrupted(guest.put(new Float32Array(1_000)))
+      const ref = yield* ObjectStore.put(new Float32Array(100))
+      const theirs = yield* Schema.decodeEffect(Floats)(yield* encode(ref))
+      yield* interrupted(guest.hold(theirs))
+      yield* interrupted(guest.get(theirs))
+      // Answered after all that was sent before it.
+      yield* guest.statistics
+      yield* guest.statistics
+      assert.deepInclude(yield* ObjectStore.statistics, { bytes: 400, references: 1 })
+    })
+  )
+)
+
+it.live("B8 users in one thread share one loan, also while it is on its way and when one of them gives up", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      const ref = yield* ObjectStore.put(new Float32Array(100))
+      const theirs = yield* Schema.decodeEffect(Floats)(yield* encode(ref))
+      const patient = yield* Effect.forkChild(guest.hold(theirs), { startImmediately: true })
+      yield* interrupted(guest.hold(theirs))
+      yield* Fiber.join(patient)
+      const [a, b] = yield* Effect.all([guest.get(theirs), guest.get(theirs)], { concurrency: 2 })
+      assert.strictEqual(a, b)
+      assert.strictEqual(yield* references, 2)
+    })
+  )
+)
+
+it.live("B8 what waits for a store that closes is told so", () =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const built = yield* Layer.buildWithScope(Layer.fresh(ObjectStore.layer({ capacity: 1_000 })), scope)
+    const port = yield* Effect.provide(ObjectStore.port, built)
+    const opened = yield* Layer.buildWithScope(ObjectStore.layerPort(port), yield* Effect.scope)
+    const guest = Context.get(opened, ObjectStore.ObjectStore)
+    const waiting = yield* Effect.forkChild(Effect.flip(guest.put(new Uint8Array(8))), { startImmediately: true })
+    yield* Scope.close(scope, Exit.void)
+    assert.strictEqual((yield* Fiber.join(waiting))._tag, "StoreClosed")
+    assert.strictEqual((yield* Effect.flip(guest.statistics))._tag, "StoreClosed")
+  }).pipe(Effect.scoped)
 )
