@@ -286,8 +286,8 @@ const serviceOf = (store: Refs.Store, port: ObjectStore["Service"]["port"]): Obj
  *
  * const program = Effect.gen(function*() {
  *   yield* ObjectStore.put(new Uint8Array(600), { label: "a picture" })
- *   const { free } = yield* Effect.flip(ObjectStore.put(new Uint8Array(600)))
- *   return free
+ *   const more = ObjectStore.put(new Uint8Array(600))
+ *   return yield* Effect.as(more, "it fits").pipe(Effect.catchTag("StoreFull", ({ free }) => Effect.succeed(free)))
  * })
  * const Small = ObjectStore.layer({ capacity: "1 kB" })
  * await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(Small))) // => 400

@@ -145,9 +145,11 @@ export class Guest implements Store {
 
   /** Memory is this thread's to allocate; only when there is none the store is asked how full it is. */
   private allocate(bytes: number, make: () => Shared): Effect.Effect<Shared, StoreFull | StoreClosed> {
-    return Effect.catch(Effect.try({ try: make, catch: () => undefined }), () =>
-      Effect.flatMap(this.statistics, ({ bytes: used, capacity, objects }) =>
-        Effect.fail(new StoreFull({ bytes, capacity, used, objects: objects.length, reason: "memory" }))
+    return Effect.try({ try: make, catch: () => undefined }).pipe(
+      Effect.catch(() =>
+        Effect.flatMap(this.statistics, ({ bytes: used, capacity, objects }) =>
+          Effect.fail(new StoreFull({ bytes, capacity, used, objects: objects.length, reason: "memory" }))
+        )
       )
     )
   }
