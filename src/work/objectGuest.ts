@@ -12,18 +12,17 @@ import type * as Scope from "effect/Scope"
 import type { MessagePort } from "node:worker_threads"
 import { Foreign, Freed, ObjectUnavailable, StoreClosed, StoreFull } from "./objectErrors.ts"
 import { type Answer, decodeFailure, type Request } from "./objectMessages.ts"
-import { encodeValue, type Handle, makeRef, read, type Store, unavailable } from "./objectRef.ts"
+import { encodeValue, type Handle, makeRef, read, type Source, type Store, unavailable } from "./objectRef.ts"
 import { isBinary, measure, share, type Shared, shareBytes, viewOf } from "./sharedMemory.ts"
 
 type Failure = StoreFull | StoreClosed | ObjectUnavailable
 
 /** An object that this thread holds, or has asked for. */
-interface Loan {
+interface Loan extends Source {
   readonly object: number
   readonly bytes: number
   users: number
   readonly found: Deferred.Deferred<void, ObjectUnavailable>
-  value: { readonly it: unknown } | undefined
   shared: Shared | undefined
 }
 
@@ -201,11 +200,7 @@ export class Guest implements Store {
   private valueOf(loan: Loan, handle: Handle): Effect.Effect<unknown, ObjectUnavailable> {
     return Effect.flatMap(Deferred.await(loan.found), () => {
       if (this.isClosed) return Effect.fail(unavailable(handle, new StoreClosed({})))
-      if (loan.value !== undefined) return Effect.succeed(loan.value.it)
-      return Effect.map(
-        Effect.mapError(read(loan.shared!, handle.schema), (reason) => unavailable(handle, reason)),
-        (it) => (loan.value = { it }).it
-      )
+      return Effect.mapError(read(loan, handle.schema), (reason) => unavailable(handle, reason))
     })
   }
 

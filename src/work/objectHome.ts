@@ -60,14 +60,9 @@ export class Home implements Store {
     )
 
   readonly get: Store["get"] = (handle) =>
-    Effect.flatMap(this.find(handle), (entry) => {
-      if (entry.value !== undefined) return Effect.succeed(entry.value.it)
-      const found = Effect.flatMap(sharedOf(entry), (shared) => read(shared, handle.schema))
-      return Effect.map(
-        Effect.mapError(found, (reason) => unavailable(handle, reason)),
-        (it) => (entry.value = { it }).it
-      )
-    })
+    Effect.flatMap(this.find(handle), (entry) =>
+      Effect.mapError(read(entry, handle.schema), (reason) => unavailable(handle, reason))
+    )
 
   readonly hold: Store["hold"] = (handle) =>
     Effect.asVoid(this.owned(Effect.tap(this.find(handle), (entry) => Effect.sync(() => this.table.hold(entry)))))

@@ -130,15 +130,29 @@ export const encodeValue = (schema: ObjectSchema, value: unknown): Effect.Effect
 const decodeValue = (schema: ObjectSchema, bytes: Uint8Array): Effect.Effect<unknown, Schema.SchemaError> =>
   Schema.decodeUnknownEffect(SchemaBinary.toCodec(schema))(bytes)
 
-/** The object in shared memory: a view on it, or the value that was encoded there. */
-export const read = (shared: Shared, schema: ObjectSchema | undefined): Effect.Effect<unknown, Undecodable> => {
-  if (shared.kind === "encoded") {
-    if (schema === undefined) return Effect.fail(new Undecodable({ detail: "it was decoded without one" }))
-    return Effect.mapError(decodeValue(schema, bytesOf(shared)), (error) => new Undecodable({ detail: error.message }))
+/** An object where it is used. */
+export interface Source {
+  /** As it was put here, or as it was read: with the schema it was decoded by, where it was. */
+  value: { readonly it: unknown; readonly schema?: ObjectSchema } | undefined
+  readonly shared: Shared | undefined
+}
+
+/** The object: as it was put here, a view on its memory, or decoded from there, once for a schema. */
+export const read = (source: Source, schema: ObjectSchema | undefined): Effect.Effect<unknown, Undecodable> => {
+  const { shared, value } = source
+  if (value !== undefined && (schema === undefined || shared === undefined)) return Effect.succeed(value.it)
+  if (shared === undefined) return Effect.fail(new Undecodable({ detail: "it was never encoded" }))
+  if (shared.kind !== "encoded") {
+    const view = (source.value ??= { it: viewOf(shared) })
+    if (schema === undefined || Schema.is(schema)(view.it)) return Effect.succeed(view.it)
+    return Effect.fail(new Undecodable({ detail: `it is a ${shared.kind}` }))
   }
-  const view = viewOf(shared)
-  if (schema === undefined || Schema.is(schema)(view)) return Effect.succeed(view)
-  return Effect.fail(new Undecodable({ detail: `it is a ${shared.kind}` }))
+  if (value !== undefined && (value.schema === undefined || value.schema === schema)) return Effect.succeed(value.it)
+  if (schema === undefined) return Effect.fail(new Undecodable({ detail: "it was decoded without one" }))
+  return Effect.mapBoth(decodeValue(schema, bytesOf(shared)), {
+    onFailure: (error) => new Undecodable({ detail: error.message }),
+    onSuccess: (it) => (source.value = { it, schema }).it
+  })
 }
 
 const EncodedInline = Schema.Struct({ kind: Schema.Literals(kinds), data: Schema.String })
@@ -177,7 +191,7 @@ const decodeRef = (encoded: Encoded, schema: ObjectSchema): Effect.Effect<Object
   const data = Base64.decode(inline.data)
   if (Result.isFailure(data)) return Effect.fail(issue(data.failure.message))
   return Effect.mapBoth(
-    Effect.suspend(() => read(shareBytes(inline.kind, data.success), schema)),
+    Effect.suspend(() => read({ value: undefined, shared: shareBytes(inline.kind, data.success) }, schema)),
     {
       onFailure: (error) => issue(error.message),
       onSuccess: (value) => makeRef({ store, object, bytes, inline: { value, encoded: inline } })

@@ -5,10 +5,11 @@
  * 2. What the objects take never exceeds the capacity.
  * 3. Numbers are never given twice, so a reference to what was freed can be told from one to what is here.
  */
+import type { Source } from "./objectRef.ts"
 import type { Shared } from "./sharedMemory.ts"
 
-/** One object. */
-export interface Entry {
+/** One object. `value` is absent when another thread put it and nobody here has asked for it yet. */
+export interface Entry extends Source {
   readonly object: number
   readonly label: string | undefined
   /** When it was put, in milliseconds. */
@@ -18,8 +19,6 @@ export interface Entry {
   references: number
   /** Of these, the ones that are on their way: the next to hold it takes one over. */
   readonly transit: Array<() => void>
-  /** The value as it was put here; absent when another thread put it and nobody here has asked for it yet. */
-  value: { readonly it: unknown } | undefined
   /** Its bytes in shared memory, where it has been put there. */
   shared: Shared | undefined
 }

@@ -1,6 +1,6 @@
 /** Operations that members do together: what they give, who fails with whom, and how a new generation comes about. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, Schema, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Schema, Scope } from "effect"
 import { Actor, Collective, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { settle } from "../support/engine.ts"
@@ -377,6 +377,28 @@ describe("failing together", () => {
     })
   )
 
+  it.effect("R7 a value that cannot be made is its maker's crash, and the round is still to come", () =>
+    Effect.gen(function* () {
+      const { ranks } = yield* form(2)
+      const waiting = yield* fork(ranks[1]!.broadcast(0, () => "never made here"))
+      const broken = (): string => {
+        throw new Error("no value")
+      }
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(ranks[0]!.broadcast(0, broken))))
+      assert.strictEqual(yield* ranks[0]!.broadcast(0, () => "made"), "made")
+      assert.strictEqual(yield* Fiber.join(waiting), "made")
+    })
+  )
+
+  it.effect("R7 a member whose Scope closes while it waits itself fails with the others", () =>
+    Effect.gen(function* () {
+      const { members, ranks } = yield* form(3)
+      const waiting = yield* Effect.forEach([0, 1], (rank) => fork(Effect.exit(ranks[rank]!.barrier)))
+      yield* members[1]!.leave()
+      for (const reason of reasons(yield* Effect.forEach(waiting, Fiber.join))) assert.deepInclude(reason, { rank: 1 })
+    })
+  )
+
   it.effect("R7 whoever is late breaks the generation, and is named", () =>
     Effect.gen(function* () {
       const { ranks } = yield* form(4, { timeout: "10 seconds" })
@@ -482,6 +504,63 @@ describe("generations", () => {
       }
     })
   )
+
+  it.effect.prop(
+    "R7 whatever happens in whatever order: a round has one outcome for all, and a generation one reason",
+    {
+      steps: Schema.Array(
+        Schema.Struct({
+          rank: Schema.Literals([0, 1, 2]),
+          what: Schema.Literals(["call", "call", "leave", "interrupt", "rejoin"])
+        })
+      )
+    },
+    ({ steps }) =>
+      Effect.gen(function* () {
+        const { group, members } = yield* form(3)
+        const calls: Array<{
+          readonly rank: number
+          readonly fiber: Fiber.Fiber<unknown, Collective.CollectiveError>
+        }> = []
+        const results = new Map<unknown, number>()
+        const failures = new Map<number, Collective.CollectiveError["reason"]>()
+        for (const { rank, what } of steps) {
+          const { leave, member } = members[rank]!
+          if (what === "leave") {
+            yield* leave()
+            members[rank] = yield* joinAlone(group)
+            assert.strictEqual(members[rank].member.rank, rank)
+          } else if (what === "rejoin") yield* member.rejoin
+          else if (what === "interrupt") {
+            const waiting = calls.filter((call) => call.rank === rank && call.fiber.pollUnsafe() === undefined).pop()
+            if (waiting !== undefined) yield* Fiber.interrupt(waiting.fiber)
+          } else {
+            const generation = yield* member.generation
+            const call = member.allGather(`${generation}`).pipe(
+              Effect.tap((all) =>
+                Effect.sync(() => {
+                  assert.deepStrictEqual(all, [`${generation}`, `${generation}`, `${generation}`])
+                  results.set(all, (results.get(all) ?? 0) + 1)
+                })
+              ),
+              Effect.tapError(({ generation: failed, reason }) =>
+                Effect.sync(() => {
+                  assert.strictEqual(failed, generation)
+                  assert.strictEqual(failures.get(failed) ?? reason, reason)
+                  failures.set(failed, reason)
+                })
+              )
+            )
+            calls.push({ rank, fiber: yield* fork(call) })
+          }
+        }
+        for (const { leave } of members) yield* leave()
+        for (const { fiber } of calls) assert.isFalse(Exit.hasDies(yield* Fiber.await(fiber)))
+        for (const count of results.values()) assert.strictEqual(count, 3)
+        assert.deepStrictEqual((yield* group.status).waiting, [])
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 200 } }
+  )
 })
 
 describe("actors", () => {
@@ -530,6 +609,17 @@ describe("actors", () => {
       assert(error instanceof Collective.CollectiveError)
       assert.deepInclude(error.reason, { _tag: "MemberLeft", rank: 1, why: "crashed" })
     }).pipe(quiet)
+  )
+
+  it.effect("R7 a tree that is stopped while members wait does not wait for them", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const services = yield* Layer.buildWithScope(tree("one-for-one"), scope)
+      const waiting = yield* fork(Effect.exit(Context.get(services, Ann).ask.Add({ n: 1 })))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
+    })
   )
 
   it.effect("R7 one-for-all: everybody restarts and joins, nobody needs to rejoin", () =>

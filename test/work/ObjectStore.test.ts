@@ -1,6 +1,6 @@
 /** The object store within a process: counting, capacity, references in messages, what is refused and why. */
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Equal, Exit, Fiber, Layer, Schema, Scope } from "effect"
+import { Context, Effect, Equal, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { Actor, ObjectStore, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { stillAlive } from "../support/garbage.ts"
@@ -169,8 +169,9 @@ it.effect("B8 what was handed over is kept until somebody holds it", () =>
   }).pipe(withStore)
 )
 
-it.effect("B8 what nobody takes over is freed when its time is up", () =>
-  Effect.gen(function* () {
+it.effect("B8 what nobody takes over is freed when its time is up, and that is told", () => {
+  const warnings: Array<unknown> = []
+  return Effect.gen(function* () {
     const sender = yield* open
     const ref = yield* sender.in(
       Effect.tap(ObjectStore.put("lost"), (ref) => ObjectStore.handOver(ref, { within: "10 seconds" }))
@@ -178,11 +179,13 @@ it.effect("B8 what nobody takes over is freed when its time is up", () =>
     yield* sender.close
     yield* TestClock.adjust("9 seconds")
     assert.strictEqual(yield* ObjectStore.get(ref), "lost")
+    assert.deepStrictEqual(warnings, [])
     yield* TestClock.adjust("1 second")
     assert.strictEqual(yield* reasonOf(ObjectStore.get(ref)), "Freed")
     assert.deepStrictEqual(yield* usage, [0, 0, 0])
-  }).pipe(withStore, quiet)
-)
+    assert.include(String(warnings), `nobody has held object ${ref.id}`)
+  }).pipe(withStore, Effect.provide(Logger.layer([Logger.make(({ message }) => warnings.push(message))])))
+})
 
 it.effect.prop(
   "B8 however holds and releases mix, an object lives exactly as long as it has references",
@@ -425,6 +428,15 @@ it.effect("B8 what does not fit the schema of a reference is refused when it is 
     const nowhere = yield* Schema.decodeEffect(Bytes)({ store: "elsewhere", object: 1, bytes: 4 })
     assert.strictEqual(yield* reasonOf(ObjectStore.get(nowhere)), "Foreign")
   }).pipe(withStore)
+)
+
+it.effect("B8 each schema that a reference is decoded with holds", () =>
+  Effect.gen(function* () {
+    const bytes = yield* Schema.encodeEffect(Bytes)(yield* ObjectStore.put(new Uint8Array(10)))
+    const floats = yield* Schema.decodeEffect(ObjectStore.Ref(ObjectStore.View(Float32Array)))(bytes)
+    assert.strictEqual(yield* reasonOf(ObjectStore.get(floats)), "Undecodable")
+    assert.strictEqual((yield* ObjectStore.get(yield* Schema.decodeEffect(Bytes)(bytes))).length, 10)
+  }).pipe(Effect.scoped, Effect.provide(ObjectStore.layer({ capacity: 1_000, threshold: 0 })))
 )
 
 const bad = { kind: "Uint8Array", data: "no base 64!" } as const

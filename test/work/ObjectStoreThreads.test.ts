@@ -222,6 +222,10 @@ it.live("B8 what does not fit the schema of the thread is refused there", () =>
     const refused = yield* thread.say({ _tag: "get", ref: encoded })
     assert.deepStrictEqual(refused.error, ["ObjectUnavailable", "Undecodable"])
     assert.deepStrictEqual((yield* thread.say({ _tag: "rows", ref: encoded })).error?.[1], "Undecodable")
+    const floats = yield* encode(yield* ObjectStore.put(new Float32Array(100)))
+    yield* thread.ask({ _tag: "hold", ref: floats, scope: "a" })
+    assert.strictEqual(yield* thread.ask({ _tag: "get", ref: floats }), 100)
+    assert.deepStrictEqual((yield* thread.say({ _tag: "rows", ref: floats })).error?.[1], "Undecodable")
   }).pipe(withStore)
 )
 
