@@ -23,12 +23,10 @@
  *   Brightness: { payload: { pixels: Pixels }, success: Schema.Finite, error: ObjectStore.ObjectUnavailable }
  * }) {}
  *
- * const PainterLive = Painter.behavior(Effect.gen(function*() {
- *   const store = yield* ObjectStore.ObjectStore
- *   return Painter.of({
- *     Brightness: ({ pixels }) => Effect.map(store.get(pixels), (values) => values.reduce((a, b) => a + b) / values.length)
- *   })
- * }))
+ * const PainterLive = Painter.behavior(Effect.succeed(Painter.of({
+ *   Brightness: ({ pixels }) =>
+ *     Effect.map(ObjectStore.get(pixels), (values) => values.reduce((a, b) => a + b) / values.length)
+ * })))
  *
  * const program = Effect.gen(function*() {
  *   const painter = yield* Actor.spawn(PainterLive)
