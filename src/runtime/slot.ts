@@ -51,6 +51,7 @@ interface Rare {
   stopReason: ExitReason.ExitReason | undefined
   ending: Ending | undefined
   watchers: Set<Watcher> | undefined
+  followers: Set<() => void> | undefined
   watched: Map<Slot, () => void> | undefined
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
@@ -104,6 +105,7 @@ export class Slot extends Turns {
       stopReason: undefined,
       ending: undefined,
       watchers: undefined,
+      followers: undefined,
       watched: undefined,
       downCallbacks: NOBODY,
       releaseCallbacks: NOBODY,
@@ -136,6 +138,12 @@ export class Slot extends Turns {
   /** Whether a message is being handled. */
   get isBusy(): boolean {
     return this.state === State.Running || this.state === State.Suspended
+  }
+
+  /** Whether it takes messages now, and will go on to. */
+  get isOpen(): boolean {
+    if (this.state < State.Idle || this.state > State.Suspended || this.state === State.Paused) return false
+    return (this.control & ~State.ContinueRequested) === 0
   }
 
   get isUp(): boolean {
@@ -191,6 +199,7 @@ export class Slot extends Turns {
     this.state = State.Running
     if (this.control === 0 || this.obey()) this.endTurn()
     started(Exit.void)
+    this.tellFollowers()
   }
 
   /** What the incarnation before has left: requests it never answered, and the queue where a restart discards it. */
@@ -216,6 +225,7 @@ export class Slot extends Turns {
     if (this.state >= State.Idle && this.state <= State.Paused) return this.endIncarnation(reason, false)
     this.rare.stopReason = reason
     this.control |= State.StopRequested
+    this.tellFollowers()
     if (this.state === State.Starting || this.program.stopInterrupts === true) {
       this.incarnation!.fiber?.interruptUnsafe()
     } else this.incarnation!.stopsSoon()
@@ -226,6 +236,7 @@ export class Slot extends Turns {
     if (this.state >= State.Stopping) return
     this.control |= State.DrainRequested
     this.closeDoor()
+    this.tellFollowers()
     if (this.state === State.Idle) this.endIncarnation(ExitReason.Normal, false)
   }
 
@@ -248,6 +259,7 @@ export class Slot extends Turns {
   pause(done: () => void): void {
     if (this.state === State.Paused || this.state >= State.Stopping) return done()
     this.control |= State.PauseRequested
+    this.tellFollowers()
     if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
     if (this.state === State.Paused) return done()
     this.rare.pauseCallbacks = [...this.rare.pauseCallbacks, done]
@@ -256,9 +268,12 @@ export class Slot extends Turns {
   /** Goes on with what has come in since. */
   unpause(): void {
     this.control &= ~State.PauseRequested
-    if (this.state !== State.Paused) return this.tellPaused()
-    this.state = State.Running
-    this.endTurn()
+    if (this.state !== State.Paused) this.tellPaused()
+    else {
+      this.state = State.Running
+      this.endTurn()
+    }
+    this.tellFollowers()
   }
 
   protected paused(): void {
@@ -307,6 +322,7 @@ export class Slot extends Turns {
   /** The owner hears of a failure in a turn of the run queue. */
   protected failed(cause: Cause.Cause<unknown>): void {
     const incarnation = this.incarnation
+    this.tellFollowers()
     this.system.dispatcher.push({
       run: () => {
         if (incarnation === this.incarnation && this.state === State.Failing) this.decide(cause)
@@ -323,6 +339,7 @@ export class Slot extends Turns {
     if (this.admission !== undefined) this.giveUpSuspect(this.admission)
     this.state = State.Running
     if (this.control === 0 || this.obey()) this.endTurn()
+    this.tellFollowers()
   }
 
   protected endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void {
@@ -335,6 +352,7 @@ export class Slot extends Turns {
     this.continuations = undefined
     if (!restarts && this.admission !== undefined) this.giveUpSuspect(this.admission)
     incarnation.announceEnd(reason, restarts)
+    this.tellFollowers()
     const killed = reason._tag === "Killed"
     if (killed) incarnation.fiber?.interruptUnsafe()
     const releasing = incarnation.end(reason, restarts)
@@ -430,6 +448,7 @@ export class Slot extends Turns {
     if (this.system.observed && this.incarnations > 0) {
       this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
     }
+    this.tellFollowers()
     const watchers = rare?.watchers
     if (watchers === undefined) return
     rare!.watchers = undefined
@@ -496,6 +515,18 @@ export class Slot extends Turns {
     const watchers = (this.rare.watchers ??= new Set())
     watchers.add(watcher)
     return () => watchers.delete(watcher)
+  }
+
+  /** Tells whenever it may have begun, or ceased, to take messages. Returns how to stop following. */
+  follow(follower: () => void): () => void {
+    const followers = (this.rare.followers ??= new Set())
+    followers.add(follower)
+    return () => followers.delete(follower)
+  }
+
+  private tellFollowers(): void {
+    const followers = this.rareOrNone?.followers
+    if (followers !== undefined) for (const follower of followers) follower()
   }
 
   /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */

@@ -97,6 +97,14 @@ export class DynamicChildren {
       return Effect.succeed(refOf(existing))
     })
 
+  /** As `at`, beside the supervisor's turns: several of them start at a time. */
+  readonly atOnce = (key: string): Effect.Effect<ActorRef<unknown>, StartError> =>
+    Effect.flatten(
+      request(this.node, () =>
+        Effect.sync(() => Fiber.join(this.node.tree.system.runFork(this.startTemplate(key, key, this.begin))))
+      )
+    )
+
   readonly startChild = (
     behavior: Behavior<unknown, void, unknown, unknown>,
     options?: ChildOptions<never>
