@@ -278,7 +278,7 @@ class MemberImpl implements Member {
  */
 export interface Class<Self> extends Context.Key<Self, Collective>, Collective<Self> {
   new (_: never): {}
-  /** The group as a child: list it before its members. When it restarts, it is a new group. */
+  /** The group as a child: list it before its members, under `rest-for-one`. When it restarts, it is another group. */
   readonly child: ChildSpec<Self, never, never>
   /** The group outside a tree. */
   readonly layer: Layer.Layer<Self>

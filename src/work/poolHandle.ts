@@ -106,7 +106,10 @@ export interface Pool<A> {
    */
   readonly resize: (
     request: Autoscale.Request
-  ) => Effect.Effect<number, Autoscale.InvalidScaling | Autoscale.ScalingTooSoon | StartFailed<unknown> | SupervisorNotRunning>
+  ) => Effect.Effect<
+    number,
+    Autoscale.InvalidScaling | Autoscale.ScalingTooSoon | StartFailed<unknown> | SupervisorNotRunning
+  >
   /** Takes a member out that has nothing to do; it goes on living, and may be pushed again. `None`: all have something to do. */
   readonly pop: Effect.Effect<Option.Option<ActorRef<A>>>
   /** Takes any actor in as a member. It is not restarted by the pool, and leaves it with its end. */

@@ -87,9 +87,7 @@ export class PoolRouter {
   })
 
   /** The size that somebody asked for, where it may be had. */
-  granted(
-    request: Autoscale.Request
-  ): Result.Result<number, Autoscale.ScalingTooSoon | Autoscale.InvalidScaling> {
+  granted(request: Autoscale.Request): Result.Result<number, Autoscale.ScalingTooSoon | Autoscale.InvalidScaling> {
     const { autoscale } = this
     const scaling = autoscale ?? FIXED
     const now = this.router.system.timers.now()
@@ -115,7 +113,10 @@ export class PoolRouter {
       Effect.suspend(() => {
         const missing = size - this.size
         if (missing <= 0) return Effect.sync(() => this.dismiss(-missing))
-        return Effect.forEach(Array.from({ length: missing }), () => this.hire, { concurrency: "unbounded", discard: true })
+        return Effect.forEach(Array.from({ length: missing }), () => this.hire, {
+          concurrency: "unbounded",
+          discard: true
+        })
       })
     )
   }

@@ -119,7 +119,8 @@ export class RouterSlot extends Slot implements Sender {
   }
 
   override waitForRoom(waiter: Waiter): () => void {
-    const member = this.routing.chooser.isKeyed && this.isEmpty ? this.chooseFor(waiter.item, waiter.payload) : undefined
+    const member =
+      this.routing.chooser.isKeyed && this.isEmpty ? this.chooseFor(waiter.item, waiter.payload) : undefined
     if (member === undefined) return super.waitForRoom(waiter)
     const job = Job.of(this, waiter.item, waiter.payload)
     this.assign(job, member)
