@@ -239,7 +239,7 @@ export class ObjectStore extends Context.Service<
 >()("effect-otp/ObjectStore") {}
 
 const bytesOf = (option: string, input: unknown): number => {
-  if (input === Infinity) return Infinity
+  if (input === Infinity && option !== "bytes") return Infinity
   const bytes = ByteSize.fromInput(input as number)
   if (Option.isSome(bytes)) return Number(bytes.value)
   throw new InvalidOption({ option, value: input, problem: 'must be a size in bytes, such as 1_000_000 or "2 GB"' })

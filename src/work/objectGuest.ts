@@ -19,15 +19,31 @@ type Failure = StoreFull | StoreClosed | ObjectUnavailable
 
 /** An object that this thread holds, or has asked for. */
 interface Loan extends Source {
-  readonly object: number
+  object: number
   readonly bytes: number
   users: number
-  readonly found: Deferred.Deferred<void, ObjectUnavailable>
+  readonly found: Deferred.Deferred<void, Failure>
   shared: Shared | undefined
 }
 
-const foundAlready = Deferred.makeUnsafe<void, ObjectUnavailable>()
-Deferred.doneUnsafe(foundAlready, Exit.void)
+/** The number of an object that the store has not numbered yet. */
+const NOT_PLACED = 0
+
+const makeLoan = (object: number, bytes: number): Loan => ({
+  object,
+  bytes,
+  users: 1,
+  found: Deferred.makeUnsafe(),
+  value: undefined,
+  shared: undefined
+})
+
+/** Why there is no other answer. */
+const failureOf = (answer: Answer | StoreClosed): Failure =>
+  answer._tag === "Refused" ? decodeFailure(answer.failure) : new StoreClosed({})
+
+const unavailableBy = (handle: Handle, failure: Failure): ObjectUnavailable =>
+  failure._tag === "ObjectUnavailable" ? failure : unavailable(handle, new StoreClosed({}))
 
 /** Waits until the store has said who it is. */
 export const connect = (port: MessagePort): Effect.Effect<Guest, StoreClosed, Scope.Scope> =>
@@ -72,11 +88,7 @@ export class Guest implements Store {
 
   readonly put: Store["put"] = (value, bytes, label) =>
     Effect.map(
-      Effect.acquireRelease(
-        Effect.suspend(() => this.place(value, bytes, label)),
-        (loan) => Effect.sync(() => this.release(loan)),
-        { interruptible: true }
-      ),
+      this.owned<StoreFull | StoreClosed>(Effect.suspend(() => this.place(value, bytes, label))),
       ({ bytes, object }) => makeRef({ store: this.id, object, bytes, home: this })
     )
 
@@ -87,15 +99,15 @@ export class Guest implements Store {
       (loan) => Effect.sync(() => this.release(loan))
     )
 
-  readonly hold: Store["hold"] = (handle) =>
-    Effect.flatMap(
-      Effect.acquireRelease(this.borrow(handle), (loan) => Effect.sync(() => this.release(loan))),
-      ({ found }) => Deferred.await(found)
-    )
+  readonly hold: Store["hold"] = (handle) => Effect.asVoid(this.owned<ObjectUnavailable>(this.borrow(handle)))
 
   readonly handOver: Store["handOver"] = (handle, millis) =>
-    Effect.asVoid(
-      Effect.andThen(this.own(handle), this.about(handle, { _tag: "HandOver", object: handle.object, millis }))
+    Effect.andThen(
+      this.own(handle),
+      Effect.mapBoth(this.ask({ _tag: "HandOver", object: handle.object, millis }), {
+        onFailure: (failure) => unavailableBy(handle, failure),
+        onSuccess: () => undefined
+      })
     )
 
   readonly statistics: Store["statistics"] = Effect.flatMap(
@@ -117,6 +129,24 @@ export class Guest implements Store {
       })
     })
 
+  /** A loan that is the Scope's once it has come; given back at once by who does not wait for it. */
+  private owned<E extends Failure>(loan: Effect.Effect<Loan, E>): Effect.Effect<Loan, E, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(loan, (loan) => {
+        const release = Effect.sync(() => this.release(loan))
+        const found = Deferred.await(loan.found) as Effect.Effect<void, E>
+        const owned = Effect.as(
+          Effect.addFinalizer(() => release),
+          loan
+        )
+        return Effect.andThen(
+          Effect.onError(restore(found), () => release),
+          owned
+        )
+      })
+    )
+  }
+
   private place(
     value: unknown,
     bytes: number | undefined,
@@ -125,21 +155,21 @@ export class Guest implements Store {
     const binary = isBinary(value) ? value : undefined
     const size = bytes ?? (binary === undefined ? measure(value) : binary.byteLength)
     const shared = binary === undefined ? Effect.undefined : this.allocate(size, () => share(binary))
-    return Effect.flatMap(shared, (shared) => this.register(value, shared, size, label))
+    return Effect.map(shared, (shared) => {
+      const loan = makeLoan(NOT_PLACED, size)
+      loan.value = { it: shared === undefined ? value : viewOf(shared) }
+      loan.shared = shared
+      this.send({ _tag: "Put", bytes: size, label, shared }, (answer) => this.placed(loan, answer))
+      return loan
+    })
   }
 
-  private register(value: unknown, shared: Shared | undefined, bytes: number, label: string | undefined) {
-    // Should the asker be gone when the answer comes, it is given back.
-    const orphaned = (answer: Answer) => {
-      if (answer._tag === "Placed") this.tell({ _tag: "Release", object: answer.object })
-    }
-    return Effect.map(this.ask({ _tag: "Put", bytes, label, shared }, orphaned), (answer): Loan => {
-      const { object } = answer as Extract<Answer, { readonly _tag: "Placed" }>
-      const it = shared === undefined ? value : viewOf(shared)
-      const loan: Loan = { object, bytes, users: 1, found: foundAlready, value: { it }, shared }
-      this.loans.set(object, loan)
-      return loan
-    }) as Effect.Effect<Loan, StoreFull | StoreClosed>
+  private placed(loan: Loan, answer: Answer | StoreClosed): void {
+    if (answer._tag !== "Placed") return void Deferred.doneUnsafe(loan.found, Exit.fail(failureOf(answer)))
+    loan.object = answer.object
+    if (loan.users === 0) return this.tell({ _tag: "Release", object: answer.object })
+    this.loans.set(answer.object, loan)
+    Deferred.doneUnsafe(loan.found, Exit.void)
   }
 
   /** Memory is this thread's to allocate; only when there is none the store is asked how full it is. */
@@ -169,11 +199,9 @@ export class Guest implements Store {
           known.users++
           return known
         }
-        const { object } = handle
-        const found = Deferred.makeUnsafe<void, ObjectUnavailable>()
-        const loan: Loan = { object, bytes: handle.bytes, users: 1, found, value: undefined, shared: undefined }
-        this.loans.set(object, loan)
-        this.send({ _tag: "Hold", object }, (answer) => this.lent(loan, handle, answer))
+        const loan = makeLoan(handle.object, handle.bytes)
+        this.loans.set(loan.object, loan)
+        this.send({ _tag: "Hold", object: loan.object }, (answer) => this.lent(loan, handle, answer))
         return loan
       })
     )
@@ -185,9 +213,7 @@ export class Guest implements Store {
       return void Deferred.doneUnsafe(loan.found, Exit.void)
     }
     if (this.loans.get(loan.object) === loan) this.loans.delete(loan.object)
-    const failure = answer._tag === "Refused" ? decodeFailure(answer.failure) : new StoreClosed({})
-    const error = failure._tag === "ObjectUnavailable" ? failure : unavailable(handle, new StoreClosed({}))
-    Deferred.doneUnsafe(loan.found, Exit.fail(error))
+    Deferred.doneUnsafe(loan.found, Exit.fail(unavailableBy(handle, failureOf(answer))))
   }
 
   private release(loan: Loan): void {
@@ -198,44 +224,28 @@ export class Guest implements Store {
   }
 
   private valueOf(loan: Loan, handle: Handle): Effect.Effect<unknown, ObjectUnavailable> {
-    return Effect.flatMap(Deferred.await(loan.found), () => {
+    const found = Effect.mapError(Deferred.await(loan.found), (failure) => unavailableBy(handle, failure))
+    return Effect.flatMap(found, () => {
       if (this.isClosed) return Effect.fail(unavailable(handle, new StoreClosed({})))
       return Effect.mapError(read(loan, handle.schema), (reason) => unavailable(handle, reason))
     })
   }
 
-  private about(handle: Handle, request: Request): Effect.Effect<Answer, ObjectUnavailable> {
-    return Effect.mapError(this.ask(request), (failure) =>
-      failure._tag === "ObjectUnavailable" ? failure : unavailable(handle, new StoreClosed({}))
-    )
-  }
-
-  private ask(request: Request, orphaned?: (answer: Answer) => void): Effect.Effect<Answer, Failure> {
+  private ask(request: Request): Effect.Effect<Answer, Failure> {
     return Effect.callback((resume) => {
-      const number = this.send(request, (answer) => {
-        if (answer._tag === "Refused") resume(Effect.fail(decodeFailure(answer.failure)))
-        else if (answer._tag === "StoreClosed") resume(Effect.fail(answer))
-        else resume(Effect.succeed(answer))
-      })
-      return Effect.sync(() => {
-        if (!this.waiting.has(number)) return
-        this.waiting.set(number, (answer) => {
-          if (answer._tag !== "StoreClosed") orphaned?.(answer)
-        })
+      this.send(request, (answer) => {
+        const isFailure = answer._tag === "Refused" || answer._tag === "StoreClosed"
+        resume(isFailure ? Effect.fail(failureOf(answer)) : Effect.succeed(answer))
       })
     })
   }
 
-  private send(request: Request, onAnswer: (answer: Answer | StoreClosed) => void): number {
+  private send(request: Request, onAnswer: (answer: Answer | StoreClosed) => void): void {
+    if (this.isClosed) return onAnswer(new StoreClosed({}))
     const number = ++this.last
-    if (this.isClosed) {
-      onAnswer(new StoreClosed({}))
-      return number
-    }
     this.waiting.set(number, onAnswer)
     this.port.ref()
     this.port.postMessage({ ...request, request: number })
-    return number
   }
 
   private tell(request: Request): void {

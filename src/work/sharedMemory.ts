@@ -101,20 +101,27 @@ const isPlain = (value: object): boolean => {
  */
 export const measure = (value: unknown): number => {
   const seen = new Set<object>()
-  const open: Array<unknown> = [value]
+  const open: Array<object> = []
   let bytes = 0
-  while (open.length > 0) {
-    const next = open.pop()
+  const add = (next: unknown): void => {
     if (typeof next === "string") bytes += 2 * next.length
     else if (typeof next !== "object" || next === null) bytes += POINTER
     else if (!seen.has(next)) {
       seen.add(next)
-      bytes += OBJECT
-      if (isBinary(next)) bytes += next.byteLength
-      else if (Array.isArray(next) || next instanceof Set) for (const each of next) open.push(each)
-      else if (next instanceof Map) for (const [key, each] of next) open.push(key, each)
-      else if (isPlain(next)) for (const each of Object.values(next)) open.push(each)
+      open.push(next)
     }
+  }
+  add(value)
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    bytes += OBJECT
+    if (isBinary(next)) bytes += next.byteLength
+    else if (Array.isArray(next) || next instanceof Set) for (const each of next) add(each)
+    else if (next instanceof Map) {
+      for (const [key, each] of next) {
+        add(key)
+        add(each)
+      }
+    } else if (isPlain(next)) for (const each of Object.values(next)) add(each)
   }
   return bytes
 }

@@ -1,6 +1,6 @@
 /** The object store within a process: counting, capacity, references in messages, what is refused and why. */
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Equal, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
+import { Cause, Context, Effect, Equal, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { Actor, ObjectStore, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { stillAlive } from "../support/garbage.ts"
@@ -264,6 +264,17 @@ it("B8 sizes that are none are refused where they are given", () => {
   }
   assert.throws(() => ObjectStore.layer({ capacity: 1, threshold: -1 }), /threshold must be/)
 })
+
+it.effect("B8 an object that counts as no size is refused, and leaves nothing", () =>
+  Effect.gen(function* () {
+    for (const bytes of [-1, NaN, Infinity]) {
+      const exit = yield* Effect.exit(ObjectStore.put("x", { bytes }))
+      assert(Exit.isFailure(exit))
+      assert.instanceOf(Cause.squash(exit.cause), ObjectStore.InvalidOption)
+    }
+    assert.deepStrictEqual(yield* usage, [0, 0, 0])
+  }).pipe(withStore)
+)
 
 it.effect("B8 memory that the machine does not have is a refusal too", () =>
   Effect.gen(function* () {

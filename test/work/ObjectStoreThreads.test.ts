@@ -286,6 +286,14 @@ it.live("B8 a thread that gives up before the answer comes leaves nothing behind
       yield* guest.statistics
       yield* guest.statistics
       assert.deepInclude(yield* ObjectStore.statistics, { bytes: 400, references: 1 })
+      // Also where the Scope goes on.
+      for (const given of [guest.put(new Float32Array(1_000)), guest.hold(theirs)]) {
+        const fiber = yield* Effect.forkChild(given, { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+      }
+      yield* guest.statistics
+      yield* guest.statistics
+      assert.deepInclude(yield* ObjectStore.statistics, { bytes: 400, references: 1 })
     })
   )
 )
