@@ -31,7 +31,7 @@ export interface MemberStats {
 
 /**
  * How a pool is doing. `wait` is the time between a message's arrival and the moment when its member begins with it, `run` what the member
- * takes from then on; a reply given at once counts as 0.
+ * takes from then on. Of the first 64 messages each is timed, then one in eight.
  *
  * @category models
  * @since 0.1.0
