@@ -136,12 +136,29 @@ export class Core<A, C> implements Recipient {
     return this.queue.length + count <= this.capacity && this.bytes + bytes <= this.maxBytes
   }
 
+  /** Undefined where bytes are not counted. */
+  sizesOf(items: ReadonlyArray<A>): ReadonlyArray<number> | undefined {
+    return this.settings.sizeOf === undefined ? undefined : items.map((item) => this.sizeOf(item))
+  }
+
   append(item: A, bytes: number): Node<A> {
-    const node = new Node(item, this.seq++, bytes, this.now())
+    const node = this.add(item, bytes, this.now())
+    this.takes.schedule()
+    return node
+  }
+
+  appendAll(items: ReadonlyArray<A>, sizes: ReadonlyArray<number> | undefined): ReadonlyArray<Node<A>> {
+    const now = this.now()
+    const nodes = items.map((item, i) => this.add(item, sizes === undefined ? 0 : sizes[i]!, now))
+    this.takes.schedule()
+    return nodes
+  }
+
+  private add(item: A, bytes: number, now: number): Node<A> {
+    const node = new Node(item, this.seq++, bytes, now)
     this.queue.push(node)
     this.bytes += bytes
     this.counts.put++
-    this.takes.schedule()
     return node
   }
 
@@ -160,9 +177,9 @@ export class Core<A, C> implements Recipient {
   // --- Reading ---
 
   /** The first in the queue, for a reader to acknowledge; where there is none, it is acknowledged at once. */
-  shift(member: Member<A, C> | undefined, acknowledged: boolean): Node<A> {
+  shift(member: Member<A, C> | undefined, acknowledged: boolean, now: number): Node<A> {
     const node = this.queue.shift()!
-    const waited = Math.max(0, this.now() - node.at)
+    const waited = now > node.at ? now - node.at : 0
     const { latency } = this
     latency.last = waited
     latency.total += waited

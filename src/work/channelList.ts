@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Crash } from "../runtime/DeadLetters.ts"
+import { keepShape } from "../runtime/shapes.ts"
 
 /** An item, from when it was put until nobody needs it any more. @internal */
 export class Node<A> {
@@ -96,7 +97,14 @@ export class List<A> {
 
   shift(): Node<A> | undefined {
     const node = this.head
-    if (node !== undefined) this.remove(node)
+    if (node === undefined) return undefined
+    const { next } = node
+    this.head = next
+    if (next === undefined) this.tail = undefined
+    else next.prev = undefined
+    node.list = undefined
+    node.next = undefined
+    this.length--
     return node
   }
 
@@ -106,3 +114,6 @@ export class List<A> {
     return nodes
   }
 }
+
+keepShape(new Node(undefined, 0, 0, 0))
+keepShape(new List())

@@ -47,10 +47,10 @@ class Delivered<A> implements Delivery<A> {
   }
 
   private answer(f: () => void): Effect.Effect<boolean> {
-    return step(() => {
+    return Effect.sync(() => {
       const current = this.isCurrent
       if (current) f()
-      return Exit.succeed(current)
+      return current
     })
   }
 
@@ -118,8 +118,8 @@ const asDelivery: Give<unknown, unknown, Delivered<unknown>> = {
   of: ({ core, member }, node) => new Delivered(core, member!, node)
 }
 
-const takeFrom = <A, C, B>(side: Side<A, C>, give: Give<A, C, B>): B =>
-  give.of(side, side.core.shift(side.member, give.acknowledged))
+const takeFrom = <A, C, B>(side: Side<A, C>, give: Give<A, C, B>, now: number): B =>
+  give.of(side, side.core.shift(side.member, give.acknowledged, now))
 
 /** Takes at once, unless what is there is meant for those who have waited longer; or waits. */
 const takeOrWait = <A, C, B>(
@@ -137,10 +137,11 @@ const takeOrWait = <A, C, B>(
   }
   const ready = () => side.hasLeft || available() || core.hasEnded(side.member)
   const wait: Wait<B, Closed | Empty> = { amount, ready, attempt, limit, onLimit }
-  return step(() => {
-    const isFree = takes.size === 0 || queue.length === 0 || queue.length - takes.wanted >= amount
-    return (isFree ? attempt() : undefined) ?? takes.wait(wait)
-  })
+  const isFree = () => takes.size === 0 || queue.length === 0 || queue.length - takes.wanted >= amount
+  return step(
+    () => (isFree() ? attempt() : undefined),
+    () => takes.wait(wait)
+  )
 }
 
 const takeOne = <A, C, B>(side: Side<A, C>, give: Give<A, C, B>, limit: number | undefined) =>
@@ -149,7 +150,7 @@ const takeOne = <A, C, B>(side: Side<A, C>, give: Give<A, C, B>, limit: number |
     limit,
     1,
     () => side.hasItems,
-    () => (side.hasItems ? Exit.succeed(takeFrom(side, give)) : side.end)
+    () => (side.hasItems ? Exit.succeed(takeFrom(side, give, side.core.now())) : side.end)
   )
 
 const takeMany = <A, C, B>(
@@ -171,7 +172,8 @@ const takeMany = <A, C, B>(
   return takeOrWait(side, limit, min, enough, () => {
     if (side.hasLeft || !enough()) return side.end
     const taken: Array<B> = []
-    while (taken.length < max && core.queue.length > 0) taken.push(takeFrom(side, give))
+    const now = core.now()
+    while (taken.length < max && core.queue.length > 0) taken.push(takeFrom(side, give, now))
     return Exit.succeed(taken)
   })
 }
@@ -199,7 +201,7 @@ const receiveFrom = <A, C>(side: Side<A, Control<C>>, limit: number | undefined)
       return Exit.succeed(mark.control)
     }
     if (!side.hasItems) return side.end
-    return Exit.succeed(takeFrom(side, asDelivery as Give<A, Control<C>, Delivery<A>>))
+    return Exit.succeed(takeFrom(side, asDelivery as Give<A, Control<C>, Delivery<A>>, core.now()))
   })
 }
 

@@ -11,63 +11,74 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import type * as Scheduler from "effect/Scheduler"
+import { keepShape } from "../runtime/shapes.ts"
 import { Timer, type Timers } from "../runtime/timers.ts"
 
 const evaluate = `${Effect.TypeId}/evaluate` as const
 
-class Step {
-  readonly run: () => Effect.Effect<unknown, unknown>
+interface Evaluated {
+  readonly [evaluate]: (fiber: unknown) => Effect.Effect<unknown, unknown>
+}
 
-  constructor(run: () => Effect.Effect<unknown, unknown>) {
-    this.run = run
-  }
+/**
+ * An effect that does what it can at once, or else waits. Its exit reaches whatever comes next in the same step of the fiber, as
+ * Effect's Queue does it: an effect that merely returns the exit can be interrupted in between, and what it had taken would be
+ * lost.
+ *
+ * @internal
+ */
+export abstract class Attempt<A, E> {
+  /** Undefined where there is nothing to be had yet. */
+  abstract attempt(): Exit.Exit<A, E> | undefined
+  abstract wait(): Effect.Effect<A, E>
 }
 
 Object.setPrototypeOf(
-  Step.prototype,
+  Attempt.prototype,
   Effectable.Prototype<Effect.Effect<unknown, unknown>>({
     label: "effect-otp/ActorChannel",
     evaluate(fiber) {
-      const next = (this as unknown as Step).run()
-      // The result is handed on in this very step, as Effect's Queue does it: an effect that merely returns it can be
-      // interrupted in between, and what it had taken would be lost.
-      return Exit.isExit(next)
-        ? (next as unknown as { readonly [evaluate]: (fiber: unknown) => typeof next })[evaluate](fiber)
-        : next
+      const self = this as unknown as Attempt<unknown, unknown>
+      const exit = self.attempt()
+      return exit === undefined ? self.wait() : (exit as unknown as Evaluated)[evaluate](fiber)
     }
   })
 )
 
-/** An effect whose exit, if `run` gives one, reaches whatever comes next in the same step of the fiber. @internal */
-export const step = <A, E = never>(run: () => Effect.Effect<A, E>): Effect.Effect<A, E> => new Step(run) as never
+class Step<A, E> extends Attempt<A, E> {
+  readonly attempt: () => Exit.Exit<A, E> | undefined
+  readonly wait: () => Effect.Effect<A, E>
 
-/** One who waits. */
-interface Waiter {
-  /** How many items it waits for, or for room for how many. */
-  readonly amount: number
-  readonly ready: () => boolean
-  readonly woken: boolean
-  readonly timer: Timer | undefined
-  wake(): void
+  constructor(attempt: () => Exit.Exit<A, E> | undefined, wait: () => Effect.Effect<A, E>) {
+    super()
+    this.attempt = attempt
+    this.wait = wait
+  }
 }
+
+/** An `Attempt` of two functions. @internal */
+export const step = <A, E = never>(
+  attempt: () => Exit.Exit<A, E> | undefined,
+  wait: () => Effect.Effect<A, E> = () => Effect.never
+): Effect.Effect<A, E> => new Step(attempt, wait) as never
 
 /** What somebody waits for. @internal */
 export interface Wait<A, E> {
   readonly amount: number
   /** Whether `attempt` would get anywhere. */
-  readonly ready: () => boolean
+  ready(): boolean
   /** Undefined where there is nothing to be had yet. */
-  readonly attempt: () => Exit.Exit<A, E> | undefined
+  attempt(): Exit.Exit<A, E> | undefined
   /** Milliseconds; undefined: for ever. */
   readonly limit: number | undefined
   /** What it ends with at its limit. */
-  readonly onLimit: () => Exit.Exit<A, E>
+  onLimit(): Exit.Exit<A, E>
 }
 
 /** @internal */
 export class Line {
   /** Those who wait, first come first. */
-  private readonly waiters = new Set<Waiter>()
+  private readonly waiters = new Set<Waiting>()
   /** The sum of what they wait for. */
   wanted = 0
   /** Whether somebody is about to have a turn. */
@@ -113,7 +124,7 @@ export class Line {
       if (!all && !this.open()) break
       if (waiter.woken) {
         if (this.strict) break
-      } else if (waiter.ready()) {
+      } else if (waiter.goal.ready()) {
         waiter.wake()
       } else if (this.strict) break
     }
@@ -124,8 +135,8 @@ export class Line {
 
   /** What came meanwhile may be for one who had been asked before. */
   private scheduleNext(): void {
-    for (const { ready, woken } of this.waiters) {
-      if (!woken && ready()) return this.schedule()
+    for (const waiter of this.waiters) {
+      if (!waiter.woken && waiter.goal.ready()) return this.schedule()
       if (this.strict) return
     }
   }
@@ -135,10 +146,13 @@ export class Line {
     const { limit } = wait
     if (limit !== undefined && limit <= 0) return wait.onLimit()
     return Effect.callback<A, E>((resume) => {
-      const waiting = new Waiting(this, wait, resume)
-      this.enter(waiting)
-      if (limit !== undefined && limit !== Infinity) this.timers.add((waiting.timer = new Timer(waiting.expire)), limit)
-      return Effect.sync(waiting.leave)
+      const waiter = new Waiting(this, wait as Wait<unknown, unknown>, resume as Waiting["resume"])
+      this.enter(waiter)
+      if (limit !== undefined && limit !== Infinity) {
+        waiter.timer = new Timer(() => waiter.expire())
+        this.timers.add(waiter.timer, limit)
+      }
+      return Effect.sync(() => this.leave(waiter))
     })
   }
 
@@ -146,65 +160,64 @@ export class Line {
   until(ready: () => boolean): Effect.Effect<void> {
     const attempt = () => (ready() ? Exit.void : undefined)
     const wait: Wait<void, never> = { amount: 0, ready, attempt, limit: undefined, onLimit: () => Exit.void }
-    return step(() => attempt() ?? this.wait(wait))
+    return step(attempt, () => this.wait(wait))
   }
 
-  private enter(waiter: Waiter): void {
+  private enter(waiter: Waiting): void {
     this.waiters.add(waiter)
-    this.wanted += waiter.amount
+    this.wanted += waiter.goal.amount
     // Others may have come between its look and now.
-    if (waiter.ready()) this.schedule()
+    if (waiter.goal.ready()) this.schedule()
   }
 
-  leave(waiter: Waiter): void {
+  leave(waiter: Waiting): void {
     if (!this.waiters.delete(waiter)) return
-    this.wanted -= waiter.amount
+    this.wanted -= waiter.goal.amount
     if (waiter.timer !== undefined) this.timers.remove(waiter.timer)
     // Those behind may fit where this one did not.
     if (this.strict) this.schedule()
   }
 }
 
-class Waiting<A, E> implements Waiter {
-  readonly amount: number
-  readonly ready: () => boolean
+/** One who waits. What it does when it has its turn is itself an attempt. */
+class Waiting extends Attempt<unknown, unknown> {
   woken = false
   timer: Timer | undefined = undefined
+  readonly goal: Wait<unknown, unknown>
   private expired = false
-  private resume: (effect: Effect.Effect<A, E>) => void
+  private resume: (effect: Effect.Effect<unknown, unknown>) => void
   private readonly line: Line
-  private readonly goal: Wait<A, E>
 
-  constructor(line: Line, goal: Wait<A, E>, resume: (effect: Effect.Effect<A, E>) => void) {
+  constructor(line: Line, goal: Wait<unknown, unknown>, resume: Waiting["resume"]) {
+    super()
     this.line = line
     this.goal = goal
     this.resume = resume
-    this.amount = goal.amount
-    this.ready = goal.ready
   }
 
   wake(): void {
     this.woken = true
-    this.resume(step(this.turn))
+    this.resume(this as never)
   }
 
-  readonly leave = (): void => this.line.leave(this)
-
-  readonly expire = (): void => {
+  expire(): void {
     this.expired = true
     if (this.woken) return
-    this.leave()
+    this.line.leave(this)
     this.resume(this.goal.onLimit())
   }
 
-  private readonly turn = (): Effect.Effect<A, E> => {
+  attempt(): Exit.Exit<unknown, unknown> | undefined {
     const exit = this.goal.attempt() ?? (this.expired ? this.goal.onLimit() : undefined)
-    if (exit !== undefined) {
-      this.leave()
-      return exit
-    }
-    // It came late to its turn, and somebody else had been there.
+    if (exit !== undefined) this.line.leave(this)
+    return exit
+  }
+
+  /** It came late to its turn, and somebody else had been there. */
+  wait(): Effect.Effect<unknown, unknown> {
     this.woken = false
-    return Effect.callback<A, E>((resume) => void (this.resume = resume))
+    return Effect.callback((resume) => void (this.resume = resume))
   }
 }
+
+keepShape(new Waiting(undefined as never, undefined as never, undefined as never))
