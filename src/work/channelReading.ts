@@ -137,9 +137,8 @@ const takeOrWait = <A, C, B>(
   }
   const ready = () => side.hasLeft || available() || core.hasEnded(side.member)
   const wait: Wait<B, Closed | Empty> = { amount, ready, attempt, limit, onLimit }
-  const isFree = () => takes.size === 0 || queue.length === 0 || queue.length - takes.wanted >= amount
   return step(
-    () => (isFree() ? attempt() : undefined),
+    () => (queue.length === 0 || takes.spares(queue.length, amount) ? attempt() : undefined),
     () => takes.wait(wait)
   )
 }

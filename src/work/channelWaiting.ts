@@ -80,7 +80,7 @@ export class Line {
   /** Those who wait, first come first. */
   private readonly waiters = new Set<Waiting>()
   /** The sum of what they wait for. */
-  wanted = 0
+  private wanted = 0
   /** Whether somebody is about to have a turn. */
   private scheduled = false
   /** Whether all are to be asked, and not only while there is something for them. */
@@ -101,6 +101,11 @@ export class Line {
 
   get size(): number {
     return this.waiters.size
+  }
+
+  /** Whether this many of what is there are for nobody who has waited longer and is about to have a turn. */
+  spares(there: number, amount: number): boolean {
+    return !this.scheduled || there - this.wanted >= amount
   }
 
   /** Gives a turn to those who are ready, soon. */
