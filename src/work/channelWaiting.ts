@@ -218,10 +218,14 @@ class Waiting extends Attempt<unknown, unknown> {
     return exit
   }
 
-  /** It came late to its turn, and somebody else had been there. */
+  /** It came late to its turn, and somebody else had been there. Until it waits again it counts as woken. */
   wait(): Effect.Effect<unknown, unknown> {
-    this.woken = false
-    return Effect.callback((resume) => void (this.resume = resume))
+    return Effect.callback((resume) => {
+      this.resume = resume
+      this.woken = false
+      if (this.expired) this.expire()
+      else if (this.goal.ready()) this.line.schedule()
+    })
   }
 }
 
