@@ -56,7 +56,7 @@ const statsOf = <A, C>(core: Core<A, C>): Stats => {
     capacity,
     bytes,
     maxBytes,
-    utilization: Math.max(queue.length / capacity, bytes / maxBytes),
+    utilisation: Math.max(queue.length / capacity, bytes / maxBytes),
     unacknowledged,
     readers: members.size,
     waitingPuts: puts.size,

@@ -159,7 +159,7 @@ export interface Stats {
   readonly bytes: number
   readonly maxBytes: number
   /** How full it is, by count or by bytes, whichever is more: 0 to 1, and above where items came back to a full one. */
-  readonly utilization: number
+  readonly utilisation: number
   /** Items that readers have and have not acknowledged. */
   readonly unacknowledged: number
   readonly readers: number

@@ -110,7 +110,7 @@ describe("putting", () => {
       yield* words.put("1234")
       assert.strictEqual(yield* tagOf(words.put("12", { within: 0 })), "Full")
       const stats = yield* words.stats
-      assert.deepInclude(stats, { depth: 2, bytes: 9, maxBytes: 10, utilization: 0.9 })
+      assert.deepInclude(stats, { depth: 2, bytes: 9, maxBytes: 10, utilisation: 0.9 })
       const waiting = yield* begin(words.putAll(["12", "1234"]))
       yield* words.get()
       yield* Fiber.join(waiting)
@@ -526,7 +526,7 @@ describe("bounds and control values", () => {
       const small = yield* begin(channel.put(9))
       yield* channel.resize({ capacity: 2 })
       assert.deepInclude(yield* Effect.flip(Fiber.join(large)), { _tag: "TooLarge", count: 3, capacity: 2 })
-      assert.deepInclude(yield* channel.stats, { depth: 5, capacity: 2, utilization: 2.5 })
+      assert.deepInclude(yield* channel.stats, { depth: 5, capacity: 2, utilisation: 2.5 })
       assert.deepStrictEqual(yield* channel.getBetween(4, 4), [1, 2, 3, 4])
       yield* Fiber.join(small)
       assert.deepStrictEqual(yield* channel.getBetween(1, 4), [5, 9])
@@ -535,7 +535,7 @@ describe("bounds and control values", () => {
 })
 
 describe("seen from outside", () => {
-  it.effect("R12 depth, utilization and latency at any time", () =>
+  it.effect("R12 depth, utilisation and latency at any time", () =>
     Effect.gen(function* () {
       const channel = yield* numbers({ capacity: 4 })
       yield* channel.put(1)
@@ -552,7 +552,7 @@ describe("seen from outside", () => {
         capacity: 4,
         bytes: 0,
         maxBytes: Infinity,
-        utilization: 0,
+        utilisation: 0,
         unacknowledged: 0,
         readers: 0,
         waitingPuts: 0,
