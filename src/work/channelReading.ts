@@ -7,11 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { limitMillis } from "../actor/limit.ts"
+import { keepShape } from "../runtime/shapes.ts"
 import type { Core, Member } from "./channelCore.ts"
 import { type Closed, Empty, InvalidOption } from "./channelErrors.ts"
-import type { Node } from "./channelList.ts"
+import { Node } from "./channelList.ts"
 import type { Control, Delivery, Limit, Reader } from "./channelTypes.ts"
-import { step, type Wait } from "./channelWaiting.ts"
+import { Attempt, step, type Wait } from "./channelWaiting.ts"
 
 /** @internal */
 export type LimitOption = Limit<Duration.Input> | undefined
@@ -46,32 +47,53 @@ class Delivered<A> implements Delivery<A> {
     return this.node.list === this.member.held && this.node.deliveries === this.deliveries
   }
 
-  private answer(f: () => void): Effect.Effect<boolean> {
-    return Effect.sync(() => {
-      const current = this.isCurrent
-      if (current) f()
-      return current
-    })
+  /** Whether the answer counted. */
+  answer(answer: "ack" | "reject" | Cause.Cause<unknown>): boolean {
+    const { core, isCurrent, member, node } = this
+    if (!isCurrent) return false
+    if (answer === "ack") core.acknowledge(member, node)
+    else if (answer === "reject") core.reject(member, node)
+    else core.giveBack(member, node, answer)
+    return true
   }
 
   get ack(): Effect.Effect<boolean> {
-    return this.answer(() => this.core.acknowledge(this.member, this.node))
+    return new Answering(this as never, "ack") as never
   }
 
   get nack(): Effect.Effect<boolean> {
-    return this.giveBack(Cause.empty)
+    return new Answering(this as never, Cause.empty) as never
   }
 
   get reject(): Effect.Effect<boolean> {
-    return this.answer(() => this.core.reject(this.member, this.node))
-  }
-
-  giveBack(cause: Cause.Cause<unknown>): Effect.Effect<boolean> {
-    return this.answer(() => this.core.giveBack(this.member, this.node, cause))
+    return new Answering(this as never, "reject") as never
   }
 
   settle(exit: Exit.Exit<unknown, unknown>): Effect.Effect<boolean> {
-    return Exit.isSuccess(exit) ? this.ack : this.giveBack(exit.cause)
+    return new Answering(this as never, Exit.isSuccess(exit) ? "ack" : exit.cause) as never
+  }
+}
+
+const YES = Exit.succeed(true)
+const NO = Exit.succeed(false)
+
+/** An answer to a delivery, which is known to count or not in the step in which it is given. */
+class Answering extends Attempt<boolean, never> {
+  private readonly delivery: Delivered<never>
+  private readonly answer: "ack" | "reject" | Cause.Cause<unknown>
+
+  constructor(delivery: Delivered<never>, answer: "ack" | "reject" | Cause.Cause<unknown>) {
+    super()
+    this.delivery = delivery
+    this.answer = answer
+  }
+
+  attempt(): Exit.Exit<boolean> {
+    return this.delivery.answer(this.answer) ? YES : NO
+  }
+
+  wait(): Effect.Effect<never> {
+    return Effect.never
   }
 }
 
@@ -254,3 +276,6 @@ const processed = Effect.fnUntraced(function* <A>(take: Effect.Effect<Delivered<
   const next = Effect.map(Effect.andThen(acknowledge, take), (delivery) => (current = delivery))
   return streamOf(next, ({ item }) => item)
 })
+
+keepShape(new Answering(undefined as never, "ack"))
+keepShape(new Delivered({ latency: { last: 0 } } as never, undefined as never, new Node(undefined, 0, 0, 0)))

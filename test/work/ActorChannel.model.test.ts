@@ -42,7 +42,7 @@ type Joined = { readonly reader: ActorChannel.Reader<number, number>; readonly s
 
 /** The tag of its error, or its result. */
 const outcome = <A>(effect: Effect.Effect<A, { readonly _tag: string }>): Effect.Effect<A | string> =>
-  Effect.catch(effect, ({ _tag }) => Effect.succeed(_tag))
+  effect.pipe(Effect.catch(({ _tag }) => Effect.succeed(_tag)))
 
 /** Both do the same. An item is the number that it has in the order of all that was put and signalled. */
 class Pair {
