@@ -287,18 +287,21 @@ const accessors = (key: Effect.Effect<ActorChannel<unknown, unknown>>) => {
   }
 }
 
-/** The channel of a child belongs to its place in the tree, as a mailbox does: the next incarnation finds it there. */
+/**
+ * The channel of a child belongs to its place in the tree, as a mailbox does: the next incarnation finds it there. What it is to
+ * begin with it gets once, and not again where it is started after an end for good.
+ */
 const openInSlot = <A, C>(settings: Settings<A>, from: CheckpointOf<A, C> | undefined) => {
-  const channels = new WeakMap<Slot, ActorChannel<A, C>>()
+  const channels = new WeakMap<Slot, ActorChannel<A, C> | undefined>()
   return Effect.flatMap(Effect.serviceOption(ActorContext), (turn) => {
     const slot = slotOf(Option.getOrThrow(turn))
     const before = channels.get(slot)
     if (before !== undefined) return Effect.succeed(before)
-    return Effect.map(open(settings, from), (core) => {
+    return Effect.map(open(settings, channels.has(slot) ? undefined : from), (core) => {
       const channel = makeChannel(core)
       channels.set(slot, channel)
       slot.watch(() => {
-        channels.delete(slot)
+        channels.set(slot, undefined)
         core.end()
       })
       return channel

@@ -263,16 +263,42 @@ describe("in a tree", () => {
     }).pipe(Effect.provide(ActorSystem.layer()))
   )
 
-  it.effect("R8 a child that was terminated and started again is a new channel", () =>
+  it.effect("R8 a child that was terminated and started again is a new channel, which does not begin anew", () =>
     Effect.gen(function* () {
-      const app = yield* Supervisor.start(Supervisor.make("app", { children: [Jobs.child()] }))
+      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 0 }] } as const
+      const app = yield* Supervisor.start(Supervisor.make("app", { children: [Jobs.child({ from })] }))
       const before = Context.get(app.services, Jobs)
-      yield* before.put(new Job({ id: 1 }))
+      assert.strictEqual((yield* before.get()).id, 1)
       yield* app.terminateChild("test/Jobs")
       assert.strictEqual((yield* Effect.flip(before.put(new Job({ id: 2 }))))._tag, "Closed")
       yield* app.restartChild("test/Jobs")
       assert.strictEqual((yield* Effect.provide(Jobs.stats, app.services)).depth, 0)
     }).pipe(Effect.provide(ActorSystem.layer()))
+  )
+
+  it.effect("R8 what it holds outlives the restart of its supervisor", () =>
+    Effect.gen(function* () {
+      const painter = yield* Painter
+      yield* putJobs(1, 2)
+      assert.strictEqual(yield* painter.ask.Take(), 1)
+      yield* painter.tell.Crash()
+      assert.strictEqual(yield* painter.ask.Take(), 1)
+      assert.deepInclude(yield* Jobs.stats, { depth: 1, put: 2, returned: 1, deadLetters: 0 })
+    }).pipe(
+      Effect.provide(
+        Supervisor.layer(
+          Supervisor.make("app", {
+            children: [
+              Supervisor.make("inner", {
+                intensity: { restarts: 0, within: "1 second" },
+                children: [Jobs.child(), PainterLive]
+              })
+            ]
+          })
+        )
+      ),
+      quiet
+    )
   )
 
   it.effect("the calls of the class are those of the channel in scope", () =>
