@@ -59,7 +59,7 @@ class Step<A, E> extends Attempt<A, E> {
 /** An `Attempt` of two functions. @internal */
 export const step = <A, E = never>(
   attempt: () => Exit.Exit<A, E> | undefined,
-  wait: () => Effect.Effect<A, E> = () => Effect.never
+  wait: () => Effect.Effect<A, E>
 ): Effect.Effect<A, E> => new Step(attempt, wait) as never
 
 /** What somebody waits for. @internal */

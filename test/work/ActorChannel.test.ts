@@ -692,4 +692,34 @@ describe("bad input", () => {
       assert.throws(() => channel.getBetween(2, 1), /max of getBetween must be 2 or more/)
     })
   )
+
+  it.effect("errors say what is the matter, and what to do", () =>
+    Effect.gen(function* () {
+      const message = (effect: Effect.Effect<unknown, Error>) =>
+        Effect.map(Effect.flip(effect), (error) => error.message)
+      const channel = yield* numbers({ capacity: 2, maxBytes: 8, sizeOf: (n) => n })
+      yield* channel.put(1)
+      const reader = yield* Effect.scoped(channel.reader("a"))
+      const messages = [
+        yield* message(channel.putAll([1, 1], { within: 0 })),
+        yield* message(channel.getBetween(2, 2, { within: 0 })),
+        yield* message(channel.putAll([1, 1, 1])),
+        yield* message(channel.put(9)),
+        yield* message(reader.take())
+      ]
+      yield* channel.close
+      messages.push(yield* message(channel.put(1)))
+      yield* channel.shutdown
+      messages.push(yield* message(channel.get()))
+      assert.deepStrictEqual(messages, [
+        "test/numbers has no room for 2 more (1 of 2 queued) after 0 ms: try again later, or put without a limit",
+        "test/numbers had 1 of 2 wanted after 0 ms: try again later, or read without a limit",
+        "3 items never fit into test/numbers, which holds 2: put less at once, or resize it",
+        "9 bytes never fit into test/numbers, which holds 8: put less at once, or resize it",
+        "this reader of test/numbers has left: its Scope is closed, open another",
+        "test/numbers is closed: it takes nothing more, and gives only what is left",
+        "test/numbers is shut down: make another"
+      ])
+    })
+  )
 })
