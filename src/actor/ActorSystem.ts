@@ -147,6 +147,8 @@ const whyNot = (reason: DeadLetterReason | "gone" | "replayed"): string => {
       return "there is no member to give it to"
     case "Restarted":
       return "the actor restarts without its queue"
+    case "Rejected":
+      return "nobody there can do it"
   }
 }
 

@@ -190,8 +190,8 @@ const DEFAULT = 128
 export const clampPriority = (priority: number): number =>
   priority >= 255 ? 255 : priority > 0 ? Math.trunc(priority) : 0
 
-const payloadBytes = (message: Message): number => {
-  const payload = message.payload
+/** Buffers and strings, one level deep. @internal */
+export const payloadBytes = ({ payload }: Pick<Message, "payload">): number => {
   let bytes = sizeOfValue(payload)
   if (typeof payload === "object" && payload !== null && !ArrayBuffer.isView(payload)) {
     for (const value of Object.values(payload)) bytes += sizeOfValue(value)

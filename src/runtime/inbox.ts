@@ -15,6 +15,9 @@ import { type Item, Mailbox } from "./mailbox.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
 
+/** Why a mailbox loses a message: all but what only channels know. */
+type LossReason = Exclude<DeadLetterReason, { readonly _tag: "Rejected" }>
+
 /**
  * Whether a message was taken in. `full`: the sender may wait for room; nothing has been recorded.
  *
@@ -97,12 +100,12 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return () => waiters.delete(waiter)
   }
 
-  fullReason(): DeadLetterReason {
+  fullReason(): LossReason {
     return { _tag: "MailboxFull", capacity: this.capacity }
   }
 
   /** Records a message that nobody will handle; a request is told why instead. */
-  lose(item: Item, payload: unknown, reason: DeadLetterReason): "lost" {
+  lose(item: Item, payload: unknown, reason: LossReason): "lost" {
     if (typeof item !== "number" && item.undelivered(undeliveredBecause(reason))) return "lost"
     const message = this.describe(item, payload)
     const sender = typeof item === "number" ? undefined : item.sender
@@ -159,7 +162,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   }
 
   /** Takes everything that is queued or waits for room, in order. */
-  protected loseAll(reason: DeadLetterReason): void {
+  protected loseAll(reason: LossReason): void {
     this.admission?.emptied()
     const kept: Array<Task> = []
     for (let item = this.next(); item !== undefined; item = this.next()) {
@@ -314,7 +317,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   }
 }
 
-const undeliveredBecause = (reason: DeadLetterReason): Undelivered => {
+const undeliveredBecause = (reason: LossReason): Undelivered => {
   switch (reason._tag) {
     case "NotRunning":
     case "NoMembers":
