@@ -69,7 +69,7 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import { slotOf as slotOfTurn } from "./ActorContext.ts"
 import { type ActorRef, make as makeRef } from "./ActorRef.ts"
-import { type Behavior, BehaviorImpl, InvalidOption, type Options } from "./Behavior.ts"
+import { type Behavior, BehaviorImpl, type Options } from "./Behavior.ts"
 import * as actions from "./machineActions.ts"
 import type {
   Event,
@@ -85,7 +85,8 @@ import type {
   To,
   When
 } from "./machineActions.ts"
-import { type AnyTransitions, Definition, MachineImpl } from "./machineDefinition.ts"
+import { checkDesign, checkTable } from "./machineChecks.ts"
+import { type AnyTable, type AnyTransitions, Definition, MachineImpl } from "./machineDefinition.ts"
 import { drawing } from "./machineDrawing.ts"
 import { startMachine } from "./machineRun.ts"
 import { Stepper } from "./machineTesting.ts"
@@ -332,7 +333,7 @@ export const Service =
     const events = new P.Compiled({ ...design.events, ...design.internal })
     const states = new P.Compiled(mapRecord(design.states, (payload) => ({ payload })))
     const definition = new Definition(id, states.tags, events, design.transitions as AnyTransitions)
-    checkDesign(definition)
+    checkDesign(definition, { events: design.events, internal: design.internal })
     const compiled = new P.Compiled(design.events)
     const base = Context.Service<Self, ActorRef<Self>>()(id)
     const key = base as unknown as Class<Self, Id, S, P, I, T>
@@ -341,7 +342,10 @@ export const Service =
       self: Effect.map(ActorContext, (turn) => makeRef(slotOfTurn(turn), compiled)),
       event: makersOf(events, (tag, payload): Event<string> => ({ _tag: tag, payload })),
       to: makersOf(states, (state, data) => actions.to(state, data ?? {})),
-      of: (table: never) => new MachineImpl(definition, table),
+      of: (table: AnyTable) => {
+        checkTable(definition, table)
+        return new MachineImpl(definition, table)
+      },
       behavior: (machine: never, options: Options = {}) =>
         new BehaviorImpl(key as never, compiled, initOf(machine) as never, options)
     }) as unknown as Class<Self, Id, S, P, I, T>
@@ -358,24 +362,6 @@ const makersOf = <A>(compiled: P.Compiled, make: (tag: string, value: unknown) =
       return [tag, (input: unknown) => make(tag, fillIn === undefined ? input : fillIn(input))]
     })
   )
-
-/** What types refuse, for code without types. */
-const checkDesign = ({ events, name, states, transitions }: Definition): void => {
-  const refuse = (field: string, value: unknown, problem: string): never => {
-    throw new InvalidOption({ actor: name, field, value, problem })
-  }
-  const streaming = events.tags.find((_, n) => events.streams[n])
-  if (streaming !== undefined) refuse(`events.${streaming}`, "stream", "cannot be answered by a stream")
-  for (const [from, of] of Object.entries(transitions)) {
-    if (!states.includes(from)) refuse("transitions", from, `must begin at one of ${states.join(", ")}`)
-    for (const [event, to] of Object.entries(of)) {
-      if (!events.tags.includes(event))
-        refuse(`transitions.${from}`, event, `must name one of ${events.tags.join(", ")}`)
-      const unknown = (Array.isArray(to) ? to : [to]).find((state) => !states.includes(state))
-      if (unknown !== undefined) refuse(`transitions.${from}.${event}`, unknown, `must be one of ${states.join(", ")}`)
-    }
-  }
-}
 
 type Made = MachineImpl | Effect.Effect<MachineImpl, unknown>
 

@@ -172,11 +172,23 @@ export abstract class Request extends Envelope {
 }
 
 /**
+ * What an actor gives itself. Nobody sent it: the rules of the mailbox do not count it, it is never given up for another, and
+ * it is no dead letter.
+ *
+ * @internal
+ */
+export class Own extends Envelope {
+  override undelivered(): boolean {
+    return true
+  }
+}
+
+/**
  * Work that the actor does in a turn of its own: a notice, the outcome of something started beside.
  *
  * @internal
  */
-export class Task extends Envelope {
+export class Task extends Own {
   private readonly work: () => unknown
   constructor(work: () => unknown) {
     super(-1, undefined)
@@ -184,10 +196,6 @@ export class Task extends Envelope {
   }
   override deliver(_to: Receiver): unknown {
     return this.work()
-  }
-  // Work that was never done is nobody's message.
-  override undelivered(): boolean {
-    return true
   }
 }
 

@@ -133,6 +133,11 @@ export class Slot extends Turns {
     return this.state === State.Idle
   }
 
+  /** Whether it was told to take no message after the one at hand. */
+  get isToPause(): boolean {
+    return (this.control & State.PauseRequested) !== 0
+  }
+
   /** Whether a message is being handled. */
   get isBusy(): boolean {
     return this.state === State.Running || this.state === State.Suspended
@@ -169,12 +174,18 @@ export class Slot extends Turns {
     if (exit !== undefined) return this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>)
     incarnation.fiber = fiber
     fiber.addObserver((exit) => this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>))
-    if ((this.control & (State.KillRequested | State.StopRequested)) !== 0) fiber.interruptUnsafe()
+    if ((this.control & (State.KillRequested | State.StopRequested)) !== 0 || this.isFailing) fiber.interruptUnsafe()
+  }
+
+  /** It failed beside its messages, and its owner is about to hear of it. */
+  private get isFailing(): boolean {
+    return this.state === State.Failing
   }
 
   private onInit(incarnation: Incarnation, exit: Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>): void {
     if (incarnation !== this.incarnation) return
     incarnation.fiber = undefined
+    if (this.isFailing) return
     if (exit._tag === "Failure") {
       const reason = this.rareOrNone?.stopReason ?? ExitReason.Failed(exit.cause)
       return this.endIncarnation(reason, false)
@@ -318,6 +329,8 @@ export class Slot extends Turns {
   private decide(cause: Cause.Cause<unknown>): void {
     if ((this.control & State.StopRequested) !== 0) return this.stopRequested()
     if (Cause.hasInterruptsOnly(cause)) return this.endIncarnation(ExitReason.Interrupted, false)
+    // It has not come up: that is a failed start, and nothing to decide about.
+    if (this.started !== undefined) return this.endIncarnation(ExitReason.Failed(cause), false)
     const directive = this.owner.onFailure(this, cause)
     if (directive !== "resume") return this.endIncarnation(ExitReason.Failed(cause), directive === "restart")
     if (this.admission !== undefined) this.giveUpSuspect(this.admission)

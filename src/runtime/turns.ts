@@ -11,7 +11,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { isKept, type Receiver, Request, Task } from "./envelope.ts"
+import { isKept, Own, type Receiver, Request, Task } from "./envelope.ts"
 import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
@@ -209,6 +209,11 @@ export abstract class Turns extends Inbox implements Receiver {
     return true
   }
 
+  /** A message is to be handled later: it is not cleared of having crashed the actor before. */
+  putsAside(item: Item, payload: unknown): void {
+    this.admission?.putAside(item, payload)
+  }
+
   /** The message at hand has crashed it before: what is known of it. */
   get suspect(): Suspect | undefined {
     const suspect = this.admission?.suspect
@@ -261,7 +266,7 @@ export abstract class Turns extends Inbox implements Receiver {
     const incarnation = this.incarnation!
     const fiber = incarnation.run(effect, item, payload)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return this.settle(exit, incarnation.takeItem(), payload)
+    if (exit !== undefined) return this.settleTurn(exit, incarnation)
     this.state = State.Suspended
     incarnation.fiber = fiber
     fiber.addObserver((exit) => this.onFiberExit(incarnation, fiber, exit))
@@ -274,10 +279,15 @@ export abstract class Turns extends Inbox implements Receiver {
     if (incarnation !== this.incarnation || incarnation.fiber !== fiber) return
     incarnation.fiber = undefined
     this.state = State.Running
-    const { payload } = incarnation.turn
-    if (!this.settle(exit, incarnation.takeItem(), payload)) return
+    if (!this.settleTurn(exit, incarnation)) return
     if (this.control !== 0 && !this.obey()) return
     this.endTurn()
+  }
+
+  /** Settles the message that the turn has come to, which need not be the one that it began with. */
+  private settleTurn(exit: Exit.Exit<unknown, unknown>, incarnation: Incarnation): boolean {
+    const { payload } = incarnation.turn
+    return this.settle(exit, incarnation.takeItem(), payload)
   }
 
   private settle(exit: Exit.Exit<unknown, unknown>, item: Item, payload: unknown): boolean {
@@ -309,7 +319,7 @@ export abstract class Turns extends Inbox implements Receiver {
   /** Keeps what crashed the actor for its next incarnation, where that is wanted. */
   private holdSuspect(cause: Cause.Cause<unknown>, item: Item, payload: unknown): boolean {
     const { admission } = this
-    if (admission === undefined || admission.redeliver === 0 || item instanceof Task) return false
+    if (admission === undefined || admission.redeliver === 0 || item instanceof Own) return false
     if (item instanceof Request && item.target !== undefined) item.unlink()
     admission.crashed(item, payload, { at: this.system.timers.now(), cause })
     return true

@@ -1,7 +1,7 @@
 /** ACTOR: ending after having been idle. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { Actor, type Behavior } from "effect-otp"
+import { Effect, Fiber, Schema, Stream } from "effect"
+import { Actor, type Behavior, Stash } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { slotOf } from "../../src/actor/ActorRef.ts"
 
@@ -99,6 +99,62 @@ it.effect("ACTOR-37 a hibernating actor has given back its mailbox's room, and g
       yield* TestClock.adjust("1 hour")
     }
     assert.strictEqual(heard.length, 3_000)
+  })
+)
+
+// --- What somebody still needs ---
+
+class Desk extends Actor.Service<Desk>()("test/Desk", {
+  Work: {},
+  Watch: { success: Schema.Int, stream: true },
+  Get: { success: Schema.Int }
+}) {}
+
+const desk = (done: Array<string>) =>
+  Actor.spawn(
+    Desk.behavior(
+      Effect.gen(function* () {
+        const stash = yield* Stash.make()
+        return Desk.of({
+          Work: Actor.concurrent(() =>
+            Effect.andThen(
+              Effect.sleep("3 seconds"),
+              Effect.sync(() => void done.push("work"))
+            )
+          ),
+          Watch: () => Stream.concat(Stream.make(1), Stream.never),
+          Get: () => stash.keep
+        })
+      }),
+      { idle: { after: "1 second" } }
+    )
+  )
+
+it.effect("ACTOR-39 it does not end while something runs beside its messages, a stream is read, an asker waits", () =>
+  Effect.gen(function* () {
+    const done: Array<string> = []
+    const worker = yield* desk(done)
+    yield* worker.tell.Work()
+    yield* TestClock.adjust("3 seconds")
+    assert.deepStrictEqual(done, ["work"])
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(worker.status, "stopped")
+
+    const streaming = yield* desk(done)
+    const reading = yield* Effect.forkChild(Stream.runDrain(streaming.stream.Watch()), { startImmediately: true })
+    yield* TestClock.adjust("1 hour")
+    assert.strictEqual(streaming.status, "running")
+    yield* Fiber.interrupt(reading)
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(streaming.status, "stopped")
+
+    const asked = yield* desk(done)
+    const asking = yield* Effect.forkChild(Effect.exit(asked.ask.Get()), { startImmediately: true })
+    yield* TestClock.adjust("4 seconds")
+    assert.strictEqual(asked.status, "running")
+    yield* Fiber.interrupt(asking)
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(asked.status, "stopped")
   })
 )
 

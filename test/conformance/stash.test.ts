@@ -1,7 +1,7 @@
 /** STASH: messages put aside and handled later, in their order, across crashes and ends. */
 import { assert, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Schema } from "effect"
-import { Actor, ActorContext, ActorSystem, type Behavior, Stash, Supervisor } from "effect-otp"
+import { Actor, ActorContext, ActorSystem, type Behavior, Control, Stash, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 
 class Desk extends Actor.Service<Desk>()("test/Desk", {
@@ -274,3 +274,92 @@ it.effect("STASH-13 only messages can be kept, by the run that the stash was mad
     assert.strictEqual((yield* Effect.flip(theirs.ask.Shut())).reason._tag, "HandlerFailed")
   })
 )
+
+class Batches extends Actor.Service<Batches>()("test/Batches", {
+  Put: { payload: { n: Schema.Int }, success: Schema.Int },
+  Open: {}
+}) {}
+
+const batches = (capacity: number) =>
+  Actor.spawn(
+    Batches.behavior(
+      Effect.gen(function* () {
+        const stash = yield* Stash.make({ capacity })
+        let open = false
+        return Batches.of({
+          Put: Actor.batched({
+            maxSize: 10,
+            run: (batch) => (open ? Effect.succeed(batch.map(({ n }) => n)) : stash.keep)
+          }),
+          Open: () => {
+            open = true
+            return stash.unstashAll
+          }
+        })
+      })
+    )
+  )
+
+const putAll = (ref: Effect.Success<ReturnType<typeof batches>>) =>
+  Effect.forEach([1, 2, 3], (n) => Effect.forkChild(Effect.exit(ref.ask.Put({ n })), { startImmediately: true }))
+
+it.effect("STASH-14 a batch is kept as a whole, and comes back in its order", () =>
+  Effect.gen(function* () {
+    const ref = yield* batches(3)
+    const putting = yield* putAll(ref)
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual((yield* Control.status(ref)).postponed, ["Put", "Put", "Put"])
+    yield* ref.ask.Open()
+    assert.deepStrictEqual(
+      yield* Effect.forEach(putting, Fiber.join),
+      [1, 2, 3].map((n) => Exit.succeed(n))
+    )
+  })
+)
+
+it.effect("STASH-14 a batch that has no room as a whole is not kept at all", () =>
+  Effect.gen(function* () {
+    const ref = yield* batches(2)
+    const putting = yield* putAll(ref)
+    const exits = yield* Effect.forEach(putting, Fiber.join)
+    const reasons = exits.map((exit) => {
+      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      return (error as { readonly reason: { readonly _tag: string } }).reason._tag
+    })
+    assert.deepStrictEqual(reasons, ["HandlerFailed", "HandlerFailed", "HandlerFailed"])
+    assert.strictEqual((yield* ref.ended)._tag, "Failed")
+  }).pipe(Effect.provide(ActorSystem.layer()))
+)
+
+it.effect("STASH-15 what is in a stash is seen from outside", () =>
+  Effect.gen(function* () {
+    const ref = yield* Actor.spawn(Desk.behavior(Effect.suspend(() => desk(worldOf()))))
+    yield* ref.tell.Word({ text: "a" })
+    const asking = yield* Effect.forkChild(Effect.exit(ref.ask.Ask()), { startImmediately: true })
+    yield* ref.ask.Held()
+    assert.deepStrictEqual((yield* Control.status(ref)).postponed, ["Word", "Ask"])
+    yield* Fiber.interrupt(asking)
+  })
+)
+
+it.effect("STASH-16 a message that crashes the actor too often is given up, though it was stashed in between", () =>
+  Effect.gen(function* () {
+    const world = worldOf()
+    world.crashOn = "bad"
+    const { ref } = yield* supervised(world, { mailbox: { redeliver: 1 } })
+    yield* ref.tell.Word({ text: "bad" })
+    for (let n = 0; n < 3; n++) yield* ref.ask.Open(all)
+    assert.strictEqual(yield* ref.ask.Held(), 0)
+    assert.deepStrictEqual(
+      (yield* ActorSystem.deadLetters).map(({ payload, reason }) => [payload, reason._tag]),
+      [[{ text: "bad" }, "Poisoned"]]
+    )
+  }).pipe(Effect.provide(ActorSystem.layer()))
+)
+
+it("STASH-17 a capacity that is none is refused where the stash is made", () => {
+  for (const capacity of [0, -1, 1.5, Number.NaN, "many" as never]) {
+    assert.throws(() => Stash.makeUnsafe({ capacity }), /the capacity of a stash must be a whole number of 1 or more/)
+  }
+  assert.strictEqual(Stash.makeUnsafe({ capacity: Infinity }).capacity, Infinity)
+})

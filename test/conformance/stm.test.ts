@@ -297,7 +297,8 @@ it("STM-18 an answer that means nothing, an action or a limit that is none: the 
     assert.throws(() => stepping.send(e(1)), message)
     assert.strictEqual(stepping.state, "A")
   }
-  assert.throws(() => machineOf({}, { initial: [M.next(e(1))] as never }), /a machine starts with one of its states/)
+  assert.throws(() => machineOf({}, { initial: [M.next(e(1))] as never }), /initial must say with which state/)
+  assert.throws(() => machineOf({}, { initial: { ...to.A(), state: "Ajar" } as never }), /a state is one of A, B, C/)
 })
 
 it("STM-19 an event that no handler is there for is told, and changes nothing", () => {
