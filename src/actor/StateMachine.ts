@@ -322,7 +322,7 @@ export const Service =
     design: {
       readonly states: S
       readonly events: P
-      readonly internal?: I
+      readonly internal?: I & { readonly [Tag in Extract<keyof I, keyof P>]: never }
       readonly transitions: T & {
         readonly [From in keyof T]: From extends keyof S
           ? { readonly [Tag in Exclude<keyof T[From], keyof (P & I)>]: never }

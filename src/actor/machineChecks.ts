@@ -33,8 +33,6 @@ export const checkDesign = (
   declared: { readonly events: object; readonly internal: object | undefined }
 ): void => {
   const refuse = refuserOf(name)
-  const streaming = events.tags.find((_, n) => events.streams[n])
-  if (streaming !== undefined) refuse(`events.${streaming}`, "stream", "cannot be answered by a stream")
   const twice = Object.keys(declared.internal ?? {}).find((tag) => Object.hasOwn(declared.events, tag))
   if (twice !== undefined) refuse("internal", twice, "must not be among the events that others can send")
   checkTransitions(refuse, transitions, states, events.tags)

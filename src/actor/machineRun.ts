@@ -56,7 +56,7 @@ class Arrival implements Occurrence, Asker {
   }
 
   get isGone(): boolean {
-    return !this.answered && this.item instanceof Request && this.item.exit !== undefined
+    return !this.answered && typeof this.item !== "number" && this.item.isOver
   }
 
   answer(exit: Exit.Exit<unknown, unknown>): void {
@@ -73,7 +73,7 @@ class Arrival implements Occurrence, Asker {
   /** For whoever handles it next: a request that was answered is one that nobody waits for, and is to be handled all the same. */
   toTake(): Taken {
     const { item, payload } = this
-    return this.answered && item instanceof Request ? { item: item.tag, payload } : { item, payload }
+    return this.answered && typeof item !== "number" ? { item: item.tag, payload } : { item, payload }
   }
 
   withhold(): void {

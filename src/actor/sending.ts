@@ -347,7 +347,7 @@ export const forward = (request: Envelope, to: AskDescription): void => {
   relay.correlationId = request.correlationId
   relay.span = request.span
   relay.sender = request.sender
-  if (request.target !== undefined) request.unlink()
+  request.unlink()
   to.slot.offerNow(relay, undefined)
 }
 

@@ -83,6 +83,14 @@ export class Envelope implements Marks {
     return Infinity
   }
 
+  /** Nobody waits for the outcome any more, or it is known. A tell has none. */
+  get isOver(): boolean {
+    return false
+  }
+
+  /** Leaves the actor that has it: it is answered, or handled by another run or actor. */
+  unlink(): void {}
+
   /** The actor takes it: from here on it is answered, or told why not. `false`: nobody waits for it any more. */
   begin(_to: Receiver): boolean {
     return true
@@ -120,6 +128,10 @@ export abstract class Request extends Envelope {
   protected abstract settled(): void
   protected abstract undeliveredExit(why: Undelivered): Exit.Exit<never, unknown>
 
+  override get isOver(): boolean {
+    return this.exit !== undefined
+  }
+
   override begin(to: Receiver): boolean {
     if (this.exit !== undefined) return false
     this.link(to)
@@ -151,7 +163,7 @@ export abstract class Request extends Envelope {
 
   settle(exit: Exit.Exit<unknown, unknown>): void {
     this.exit = exit
-    if (this.target !== undefined) this.unlink()
+    this.unlink()
     this.settled()
   }
 
@@ -162,10 +174,10 @@ export abstract class Request extends Envelope {
     to.inflight = this
   }
 
-  /** Leaves the actor that has it: it is answered, or another actor takes it over. */
-  unlink(): void {
+  override unlink(): void {
+    if (this.target === undefined) return
     if (this.before !== undefined) this.before.after = this.after
-    else this.target!.inflight = this.after
+    else this.target.inflight = this.after
     if (this.after !== undefined) this.after.before = this.before
     this.before = this.after = this.target = undefined
   }

@@ -11,7 +11,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { isKept, Own, type Receiver, Request, Task } from "./envelope.ts"
+import { isKept, Own, type Receiver, type Request, Task } from "./envelope.ts"
 import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
@@ -172,9 +172,9 @@ export abstract class Turns extends Inbox implements Receiver {
   /** Puts messages that had their turn before all others, in order. Nobody gets what nobody waits for any more. */
   putBack(taken: ReadonlyArray<Taken>): void {
     for (const { item, payload } of taken.toReversed()) {
-      if (item instanceof Request) {
-        if (item.exit !== undefined) continue
-        if (item.target !== undefined) item.unlink()
+      if (typeof item !== "number") {
+        if (item.isOver) continue
+        item.unlink()
       }
       this.unshift(item, payload)
       this.admission?.added(this.describe(item, payload))
@@ -320,7 +320,7 @@ export abstract class Turns extends Inbox implements Receiver {
   private holdSuspect(cause: Cause.Cause<unknown>, item: Item, payload: unknown): boolean {
     const { admission } = this
     if (admission === undefined || admission.redeliver === 0 || item instanceof Own) return false
-    if (item instanceof Request && item.target !== undefined) item.unlink()
+    if (typeof item !== "number") item.unlink()
     admission.crashed(item, payload, { at: this.system.timers.now(), cause })
     return true
   }

@@ -292,6 +292,27 @@ describe("what is postponed", () => {
     }).pipe(Effect.provide(ActorSystem.layer()), quiet)
   )
 
+  it.effect("is handled by the next run in its order, also where some of it had come back already", () =>
+    Effect.gen(function* () {
+      const tried: Array<number> = []
+      const { behavior } = boxOf({
+        Open: {
+          Put: ({ n }: { readonly n: number }) => {
+            tried.push(n)
+            if (n === 2 && tried.length === 2) throw new Error("jammed")
+            return tried.length === 1 ? Box.postpone : Box.stay
+          }
+        }
+      })
+      const box = yield* supervised(behavior)
+      for (const n of [1, 2, 3]) yield* box.tell.Put({ n })
+      yield* Effect.exit(box.ask.Unlock())
+      yield* box.ask.Unlock()
+      yield* Effect.exit(box.ask.Look())
+      assert.deepStrictEqual(tried, [1, 2, 1, 3])
+    }).pipe(quiet)
+  )
+
   it.effect("is handled after a restart although it was answered already", () =>
     Effect.gen(function* () {
       const { behavior, log } = boxOf({
@@ -440,6 +461,25 @@ it.effect("a point in time is not before its time, where the wall clock is set b
       assert.strictEqual(yield* state, "Open")
     }).pipe(Effect.provide(Layer.fresh(ActorSystem.layer())), Effect.provideService(Clock.Clock, setBack))
   })
+)
+
+it.effect("TIME-06 no limit of a machine is left when it has ended, however that was", () =>
+  Effect.gen(function* () {
+    const { timers } = yield* ActorSystem.ActorSystem
+    const { heap } = timers as unknown as { readonly heap: ReadonlyArray<unknown> }
+    const limits = [
+      Box.stateTimeout("1 hour", event.Unlock()),
+      Box.eventTimeout("1 hour", event.Unlock()),
+      Box.timeout("noon", { at: 1e9 }, event.Unlock())
+    ]
+    for (const end of [Actor.stop, Actor.kill, Actor.drain]) {
+      const box = yield* Actor.spawn(boxOf({ Shut: { Busy: limits } }).behavior)
+      yield* box.ask.Busy()
+      assert.strictEqual(heap.length, 3)
+      yield* end(box)
+      assert.strictEqual(heap.length, 0)
+    }
+  }).pipe(Effect.provide(ActorSystem.layer()))
 )
 
 it.effect("an asker that gives up while its event is handled does not disturb the machine", () =>

@@ -90,3 +90,29 @@ it.effect("TIME-05 a timer that never comes is none", () =>
     assert.deepStrictEqual(seen, [false])
   })
 )
+
+it.effect("TIME-03 a timer may start itself anew, or end itself, in its own tick", () =>
+  Effect.gen(function* () {
+    const log: Array<string> = []
+    const write = (line: string) => Effect.sync(() => void log.push(line))
+    yield* Actor.spawn(
+      Meter.behavior(
+        Effect.gen(function* () {
+          yield* Timers.fixedRate(
+            "a",
+            10,
+            Effect.andThen(
+              write("first"),
+              Timers.fixedDelay("a", 20, Effect.andThen(write("second"), Timers.cancel("a")))
+            )
+          )
+          return Meter.of({ Tick: () => {}, Fill: () => {}, Hold: () => {}, Piped: () => {}, Log: () => [] })
+        })
+      )
+    )
+    yield* TestClock.adjust(29)
+    assert.deepStrictEqual(log, ["first"])
+    yield* TestClock.adjust(100)
+    assert.deepStrictEqual(log, ["first", "second"])
+  })
+)
