@@ -113,7 +113,7 @@ const tell = (slot: Slot, links: Links, of: Slot, reason: ExitReason.ExitReason)
 }
 
 const join = (mine: Incarnation, theirs: Incarnation): void => {
-  if (mine === theirs || linksOf(mine).peers.has(theirs)) return
+  if (linksOf(mine).peers.has(theirs)) return
   const part = (): void => {
     unlistenMine()
     unlistenTheirs()

@@ -9,7 +9,8 @@
  *
  * What happens on an event, in this order: the handler's replies and effects; the new state; its enter call; a postponed
  * event is put aside, and after a change of state all postponed ones come back, the oldest first; inserted events go before
- * them; time limits are set. Only then the next event is looked at.
+ * them; time limits are set. Only then the next event is looked at. An event that fails on the way has changed neither state
+ * nor data, which counts where its supervisor resumes it.
  *
  * **Example** (A door that locks)
  *
@@ -226,7 +227,10 @@ export interface Class<
   readonly stay: ReadonlyArray<never>
   /** Runs the enter call of the state again although it has not changed; postponed events stay put. */
   readonly reenter: Reenter
-  /** Answers who asked with the event at hand. An event without `success` is answered when it has been handled. */
+  /**
+   * Answers who asked with the event at hand; with a stream, where the event is declared so. An event without `success` is
+   * answered when it has been handled.
+   */
   readonly reply: <const A>(value: A) => Reply<A>
   /** Answers who asked with an error that the event declares. */
   readonly fail: <E>(error: E) => Fail<E>
@@ -234,7 +238,7 @@ export interface Class<
   readonly replyTo: <A>(request: Request<A, never>, value: A) => Late
   /** Answers a request that was kept with an error. */
   readonly failTo: <E>(request: Request<never, E>, error: E) => Late
-  /** Handles the event at hand again once the state has changed. */
+  /** Handles the event at hand again once the state has changed. No bound of the mailbox counts it until then. */
   readonly postpone: Postpone
   /** As `postpone`, where that depends. */
   readonly postponeIf: (postpone: boolean) => Postpone

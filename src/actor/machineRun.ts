@@ -228,9 +228,16 @@ export class MachineRun implements Outside, Inside {
     else this.slot.stop(stopped)
   }
 
-  private fails(cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> {
+  private fails(cause: Cause.Cause<unknown>): Effect.Effect<void, unknown> {
+    const isDeclared = this.core.isAnswer(cause)
     this.giveUp()
-    return Effect.failCause(cause)
+    if (!isDeclared) return Effect.failCause(cause)
+    // As the exit of the turn it would be taken for the answer, which an enter call cannot give.
+    const { turn } = this.incarnation
+    const { item, payload } = turn
+    turn.item = SET_ASIDE
+    this.slot.failBeside(this.incarnation, cause, item, payload)
+    return Effect.void
   }
 
   /** The event at hand is given up. Where the actor lives on, what waits inside is handled all the same. */

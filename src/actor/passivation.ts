@@ -105,7 +105,6 @@ class IdleWatch {
       this.sleeping = true
       return false
     }
-    this.last = slot.system.timers.now()
     slot.postOwn(new Own(this.tags.indexOf(action.tell), undefined))
     return true
   }

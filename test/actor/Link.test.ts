@@ -72,14 +72,18 @@ it.effect("LINK-05 a linked actor that ends while this one starts ends the start
       assert.propertyVal(failureOf(spawned), "_tag", "LinkBroken")
     }
     const other = yield* Actor.spawn(peer())
-    const starting = Supervisor.start(
-      Supervisor.make("top", { children: [peer(Effect.andThen(Link.link(other), Effect.never))] })
-    )
+    let decisions = 0
+    const onFailure = (): "resume" => {
+      decisions++
+      return "resume"
+    }
+    const child = Supervisor.child(peer(Effect.andThen(Link.link(other), Effect.never)), { onFailure })
+    const starting = Supervisor.start(Supervisor.make("top", { children: [child] }))
     const fiber = yield* Effect.forkChild(Effect.exit(starting), { startImmediately: true })
     yield* Effect.yieldNow
     yield* Actor.kill(other)
     const error = failureOf(yield* Fiber.join(fiber)) as Supervisor.StartFailed<never>
-    assert.strictEqual(error._tag, "StartFailed")
+    assert.deepStrictEqual([error._tag, decisions], ["StartFailed", 0])
     assert.match(String(Cause.squash(error.cause)), /LinkBroken|was linked/)
   }).pipe(quiet)
 )
@@ -103,6 +107,39 @@ it.effect("LINK-06 after unlinking nothing is told, not even what was on its way
     yield* mine.ask.Run()
     assert.deepStrictEqual(told, [b.path])
   })
+)
+
+it.effect("LINK-03 what a run was about to be told is not told to the next", () =>
+  Effect.gen(function* () {
+    const gate = yield* Deferred.make<void>()
+    const told: Array<number> = []
+    const other = yield* Actor.spawn(peer())
+    const init = Effect.gen(function* () {
+      const run = yield* ActorContext.incarnation
+      yield* Link.trap(() => void told.push(run))
+      if (run === 1) yield* Link.link(other)
+    })
+    const top = yield* Supervisor.start(Supervisor.make("top", { children: [peer(init)] }))
+    const mine = Context.get(top.services, Peer)
+    const crash = Effect.andThen(Deferred.await(gate), Effect.die("crash"))
+    const crashing = yield* Effect.forkChild(Effect.exit(mine.ask.Do({ what: crash })), { startImmediately: true })
+    yield* Effect.yieldNow
+    yield* Actor.kill(other)
+    assert.strictEqual(mine.size, 1)
+    yield* Deferred.succeed(gate, undefined)
+    yield* Fiber.join(crashing)
+    assert.strictEqual(yield* mine.ask.Run(), 2)
+    assert.deepStrictEqual(told, [])
+  }).pipe(quiet)
+)
+
+it.effect("LINK-09 linking to oneself is nothing", () =>
+  Effect.gen(function* () {
+    const mine = yield* Actor.spawn(peer(Effect.flatMap(Peer.self, Link.link)))
+    yield* Effect.exit(mine.ask.Do({ what: Effect.die("crash") }))
+    const reason = yield* mine.ended
+    assert.strictEqual(reason._tag === "Failed" ? Cause.squash(reason.cause) : undefined, "crash")
+  }).pipe(quiet)
 )
 
 it.effect("LINK-08 R33 a child that is linked to its supervisor crashes: the supervisor goes on", () =>

@@ -25,10 +25,11 @@ class Box extends StateMachine.Service<Box>()("test/Box", {
     Lock: {},
     Put: { payload: { n: Schema.Int } },
     Look: { success: Schema.Int, error: Empty },
-    Busy: {}
+    Busy: {},
+    Force: { error: Empty }
   },
   internal: { Alarm: {} },
-  transitions: { Shut: { Unlock: "Open" }, Open: { Lock: "Shut", Alarm: "Shut" } }
+  transitions: { Shut: { Unlock: "Open", Force: "Open" }, Open: { Lock: "Shut", Alarm: "Shut" } }
 }) {}
 
 type BoxTable = Parameters<typeof Box.of>[0]
@@ -42,7 +43,7 @@ const boxOf = (
   const machine = Box.of({
     initial: to.Shut(),
     on: {
-      Shut: { Unlock: to.Open({ coins: 0 }), Put: Box.postpone, ...on.Shut },
+      Shut: { Unlock: to.Open({ coins: 0 }), Force: to.Open({ coins: 0 }), Put: Box.postpone, ...on.Shut },
       Open: {
         Lock: to.Shut(),
         Alarm: to.Shut(),
@@ -137,6 +138,21 @@ describe("interceptors around a machine", () => {
       yield* Fiber.join(putting)
       assert.strictEqual(yield* box.ask.Look(), 3)
       assert.deepStrictEqual(log, ["put 2"])
+    })
+  )
+
+  it.effect("see that a message was put aside, as they do where an actor stashes it", () =>
+    Effect.gen(function* () {
+      const seen: Array<unknown> = []
+      const { behavior, log } = boxOf()
+      const box = yield* Actor.spawn(behavior.pipe(Interceptor.apply(outcomes(seen))))
+      yield* box.tell.Put({ n: 1 })
+      yield* box.ask.Unlock()
+      assert.deepStrictEqual(
+        seen.map((line) => String((line as ReadonlyArray<unknown>)[1])),
+        ["Symbol(effect-otp/kept)", "undefined"]
+      )
+      assert.deepStrictEqual(log, ["put 1"])
     })
   )
 
@@ -239,6 +255,22 @@ describe("a machine that fails and is resumed", () => {
     )
   }
 
+  it.effect("goes on with what waits inside, though nothing else comes", () =>
+    Effect.gen(function* () {
+      const jams = () => {
+        throw new Error("jammed")
+      }
+      const { behavior, log } = boxOf({
+        Open: { Lock: [Box.next(event.Busy()), Box.next(event.Put({ n: 1 }))], Busy: jams }
+      })
+      const box = yield* supervised(behavior, { onFailure: () => "resume" })
+      yield* box.ask.Unlock()
+      yield* box.tell.Lock()
+      yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+      assert.deepStrictEqual(log, ["put 1"])
+    }).pipe(quiet)
+  )
+
   it("is where it was in a test, too", () => {
     let jams = true
     const entering = () => {
@@ -253,6 +285,16 @@ describe("a machine that fails and is resumed", () => {
     assert.deepStrictEqual([stepping.state, stepping.data], ["Open", { coins: 1 }])
   })
 })
+
+it.effect(
+  "an enter call that fails with what the event declares is a crash all the same: only handlers can refuse",
+  () =>
+    Effect.gen(function* () {
+      const box = yield* Actor.spawn(boxOf({}, { enter: { Open: () => Effect.fail(new Empty()) } }).behavior)
+      assert.strictEqual(reasonOf(yield* Effect.exit(box.ask.Force())), "HandlerFailed")
+      assert.strictEqual((yield* box.ended)._tag, "Failed")
+    }).pipe(quiet)
+)
 
 describe("what is postponed", () => {
   it.effect("is left over by a drain: a dead letter, NotRunning for who asked", () =>
@@ -313,7 +355,7 @@ describe("what is postponed", () => {
     }).pipe(quiet)
   )
 
-  it.effect("is handled after a restart although it was answered already", () =>
+  it.effect("is handled although it was answered already, also by the next run", () =>
     Effect.gen(function* () {
       const { behavior, log } = boxOf({
         Shut: {
@@ -325,11 +367,14 @@ describe("what is postponed", () => {
         }
       })
       const box = yield* supervised(behavior)
-      yield* box.ask.Put({ n: 1 })
-      yield* Effect.exit(box.ask.Busy())
-      yield* box.ask.Unlock()
-      yield* box.ask.Look()
-      assert.deepStrictEqual(log, ["put 1"])
+      for (const n of [1, 2]) {
+        yield* box.ask.Put({ n })
+        if (n === 2) yield* Effect.exit(box.ask.Busy())
+        yield* box.ask.Unlock()
+        yield* box.ask.Look()
+        yield* box.ask.Lock()
+      }
+      assert.deepStrictEqual(log, ["put 1", "put 2"])
     }).pipe(quiet)
   )
 
@@ -495,9 +540,22 @@ it.effect("an asker that gives up while its event is handled does not disturb th
   })
 )
 
+it.effect("STM-19 an event that nobody handles is told to whoever listens", () =>
+  Effect.gen(function* () {
+    const told: Array<unknown> = []
+    yield* ActorSystem.onEvent((happened) => {
+      if (happened._tag === "Unhandled") told.push([happened.path, happened.tag, happened.payload])
+    })
+    const box = yield* Actor.spawn(boxOf().behavior)
+    yield* box.tell.Lock()
+    yield* Effect.exit(box.ask.Look())
+    assert.deepStrictEqual(told, [[box.path, "Lock", undefined]])
+  })
+)
+
 it("a machine that names what it does not have is refused where it is written", () => {
   const table = (rest: object) => () =>
-    Box.of({ initial: to.Shut(), on: { Shut: { Unlock: Box.stay }, Open: {} }, ...rest } as never)
+    Box.of({ initial: to.Shut(), on: { Shut: { Unlock: Box.stay, Force: Box.stay }, Open: {} }, ...rest } as never)
   assert.doesNotThrow(table({}))
   assert.throws(table({ on: undefined }), /on must have the handlers of each state, got undefined/)
   assert.throws(table({ on: { Ajar: {} } }), /on must name one of Shut, Open, got "Ajar"/)

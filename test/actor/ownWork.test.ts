@@ -1,7 +1,7 @@
 /** What an actor gives itself, in a mailbox with rules: it is not counted, and not given up for a message. */
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
-import { Actor, type Behavior, Timers } from "effect-otp"
+import { Actor, ActorSystem, type Behavior, Timers } from "effect-otp"
 import { TestClock } from "effect/testing"
 
 class Meter extends Actor.Service<Meter>()("test/Meter", {
@@ -89,6 +89,35 @@ it.effect("TIME-05 a timer that never comes is none", () =>
     )
     assert.deepStrictEqual(seen, [false])
   })
+)
+
+it.effect("TIME-06 work that ends after the actor starts no timer any more", () =>
+  Effect.gen(function* () {
+    const { timers } = yield* ActorSystem.ActorSystem
+    const { heap } = timers as unknown as { readonly heap: ReadonlyArray<unknown> }
+    const gate = yield* Deferred.make<void>()
+    const over = yield* Deferred.make<void>()
+    const starting = Effect.andThen(Deferred.await(gate), Timers.once("late", "1 hour", Effect.void))
+    const ref = yield* Actor.spawn(
+      Meter.behavior(
+        Effect.sync(() =>
+          Meter.of({
+            Tick: () => Effect.uninterruptible(Effect.andThen(starting, Deferred.succeed(over, undefined))),
+            Fill: () => {},
+            Hold: () => {},
+            Piped: () => {},
+            Log: () => []
+          })
+        )
+      )
+    )
+    yield* ref.tell.Tick()
+    yield* Effect.yieldNow
+    yield* Actor.kill(ref)
+    yield* Deferred.succeed(gate, undefined)
+    yield* Deferred.await(over)
+    assert.strictEqual(heap.length, 0)
+  }).pipe(Effect.provide(ActorSystem.layer()))
 )
 
 it.effect("TIME-03 a timer may start itself anew, or end itself, in its own tick", () =>

@@ -275,6 +275,11 @@ it("STM-16 an event without a reply of its own is answered when it has been hand
   assert.deepStrictEqual([sent.reply, go.reply], [Exit.void, Exit.void])
 })
 
+it("STM-16 an event is answered once, by what is said first", () => {
+  const { stepping } = machineOf({ A: { Ask: [M.reply("first"), M.reply("second"), M.fail(new Never())] } })
+  assert.deepStrictEqual(stepping.send(event.Ask()).reply, Exit.succeed("first"))
+})
+
 it("STM-17 of what can happen only once the last one said wins", () => {
   const { log, stepping } = machineOf({
     A: {

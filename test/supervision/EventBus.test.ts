@@ -79,7 +79,7 @@ describe("handlers of a bus", () => {
       yield* bus.add("fast", hears("fast"))
       yield* bus.publish("1")
       const waiting = yield* Effect.forkChild(bus.publishAndWait("2"), { startImmediately: true })
-      yield* settle
+      yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual([heard, waiting.pollUnsafe()], [["fast 1", "fast 2"], undefined])
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(waiting)
@@ -120,14 +120,18 @@ describe("handlers of a bus", () => {
     Effect.gen(function* () {
       class Orders extends EventBus.Service<Orders, string>()("test/Orders") {}
       const ended: Array<string> = []
+      const onEnd = (id: string) => ({
+        onEnd: ({ _tag }: { readonly _tag: string }) => Effect.sync(() => void ended.push(`${id} ${_tag}`))
+      })
       const top = yield* Supervisor.start(
         Supervisor.make("top", { children: [Supervisor.service("orders", Orders.layer)] })
       )
       const orders = yield* Effect.provide(Orders, top.services)
-      yield* orders.add("a", () => {}, { onEnd: ({ _tag }) => Effect.sync(() => void ended.push(_tag)) })
+      yield* orders.add("a", () => {}, onEnd("a"))
+      yield* orders.add("b", () => {}, onEnd("b"))
       yield* top.stop
       yield* settle
-      assert.deepStrictEqual([ended, yield* orders.handlers], [["Shutdown"], []])
+      assert.deepStrictEqual([ended, yield* orders.handlers], [["b Shutdown", "a Shutdown"], []])
     })
   )
 
@@ -184,12 +188,14 @@ describe("handlers of a bus", () => {
       const removing = yield* Effect.forkChild(bus.remove("hangs"), { startImmediately: true })
       yield* settle
       assert.deepStrictEqual(yield* bus.handlers, [])
+      // Its id is free at once, and stays the other's when it is gone at last.
+      yield* bus.add("hangs", () => {})
       yield* TestClock.adjust("4999 millis")
       assert.isUndefined(removing.pollUnsafe())
       yield* TestClock.adjust("1 milli")
       assert.isTrue(yield* Fiber.join(removing))
       yield* Fiber.join(waiting)
-      assert.deepStrictEqual(ended, ["Killed"])
+      assert.deepStrictEqual([ended, yield* bus.handlers], [["Killed"], ["hangs"]])
     })
   )
 
