@@ -25,6 +25,7 @@ import {
   type Event,
   EVENT_LIMIT,
   isAction,
+  problemOf,
   STATE_LIMIT,
   type When
 } from "./machineActions.ts"
@@ -413,11 +414,13 @@ export class Core {
   }
 
   private actions(result: unknown, place: Place): ReadonlyArray<AnyAction> {
-    if (isAction(result)) return [result]
-    if (Array.isArray(result)) {
-      const flaw = result.findIndex((each) => !isAction(each))
-      if (flaw < 0) return result
-      throw this.invalid(place, result[flaw], "this is nothing a machine can do")
+    const list = isAction(result) ? [result] : result
+    if (Array.isArray(list)) {
+      for (const each of list) {
+        const problem = problemOf(each)
+        if (problem !== undefined) throw this.invalid(place, each, problem)
+      }
+      return list
     }
     throw this.invalid(place, result, "answer with what is to happen, or with stay")
   }

@@ -53,9 +53,14 @@ class StreamRequest extends Envelope {
   override deliver(to: Receiver): unknown {
     if (this.over) return undefined
     const incarnation = this.slot.incarnation!
-    this.unlisten = incarnation.onEnd((exit, restarts) =>
+    const isServed = incarnation.busyBeside()
+    const unlisten = incarnation.onEnd((exit, restarts) =>
       this.finish(restarts ? { _tag: "Restarting" } : { _tag: "NotRunning", exit })
     )
+    this.unlisten = () => {
+      unlisten()
+      isServed()
+    }
     const result = to.handlers[this.tag]!(this.payload)
     if (!Stream.isStream(result)) return result
     this.succeed(result)

@@ -98,7 +98,7 @@ interface Running {
 /** What few incarnations have. */
 interface Rare {
   asking: Set<Outgoing> | undefined
-  /** How many effects run beside its messages. */
+  /** How much is under way beside its messages: effects, streams that somebody waits for. */
   beside: number
   endListeners: Set<EndListener> | undefined
   restartHooks: ReadonlyArray<Hook>
@@ -291,14 +291,23 @@ export class Incarnation {
   /** Runs an effect beside the messages; it is interrupted when the incarnation ends. */
   runBeside(effect: Effect.Effect<unknown, unknown>, item: Item, payload: unknown): Fiber.Fiber<unknown, unknown> {
     const context = this.contextOf(new Turn(this, true, item, payload))
-    const { rare } = this
-    rare.beside++
     const fiber = Fiber.runIn(Effect.runForkWith(context)(effect), this.scope)
-    fiber.addObserver(() => void rare.beside--)
+    fiber.addObserver(this.busyBeside())
     return fiber
   }
 
-  /** Whether anything runs beside its messages. */
+  /** Something is under way beside its messages, until what comes back is called. */
+  busyBeside(): () => void {
+    const { rare } = this
+    rare.beside++
+    let busy = true
+    return () => {
+      if (busy) rare.beside--
+      busy = false
+    }
+  }
+
+  /** Whether anything is under way beside its messages. */
   get isBusyBeside(): boolean {
     return this.rareOrNone !== undefined && this.rareOrNone.beside > 0
   }

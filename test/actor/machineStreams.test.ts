@@ -11,6 +11,7 @@ import {
   StateMachine,
   Supervisor
 } from "effect-otp"
+import { TestClock } from "effect/testing"
 import { quiet } from "../support/recording.ts"
 
 class NoSignal extends Schema.TaggedError<NoSignal>()("NoSignal", {}) {}
@@ -103,6 +104,22 @@ it.effect("a request for a stream is kept, and answered later", () =>
   })
 )
 
+it.effect("a machine that somebody waits for a stream of is not idle", () =>
+  Effect.gen(function* () {
+    const behavior = Feed.behavior(feedOf(), { idle: { after: "1 second" } })
+    for (const ask of [false, true]) {
+      const feed = yield* Actor.spawn(behavior as Behavior.Behavior<Feed, void, unknown, never>)
+      if (ask) yield* feed.ask.Ask()
+      const waiting = yield* watch(feed)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(feed.status, "running")
+      yield* Fiber.interrupt(waiting)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(feed.status, "stopped")
+    }
+  })
+)
+
 it.effect("a declared error is the answer, and the machine goes on", () =>
   Effect.gen(function* () {
     const feed = yield* Actor.spawn(behaviorOf())
@@ -157,6 +174,9 @@ it.effect("who no longer waits for a stream is not served", () =>
     }
     const feed = yield* Actor.spawn(behaviorOf({ Watch: serves }))
     yield* Fiber.interrupt(yield* watch(feed))
+    const postponed = yield* watch(feed)
+    yield* Effect.repeat(Control.status(feed), { until: ({ postponed }) => postponed.length > 0 })
+    yield* Fiber.interrupt(postponed)
     yield* feed.ask.Turn({ from: 1 })
     assert.strictEqual(served, 0)
     const watching = yield* watch(feed)

@@ -307,6 +307,11 @@ it("STM-18 an answer that means nothing, an action or a limit that is none: the 
     [M.stateTimeout(-1, t(1)), /a time limit is a duration.*got -1/],
     [M.stateTimeout(Number.NaN, t(1)), /a time limit is a duration.*got NaN/],
     [M.timeout("x", { at: "tomorrow" }, t(1)), /a time limit is a duration.*tomorrow/],
+    [M.run("soon" as never), /only an effect can be run, got .*soon/],
+    [M.stopWith(undefined as never), /a machine stops with an ExitReason/],
+    [M.stopWith("now" as never), /a machine stops with an ExitReason, got .*now/],
+    [M.replyTo(undefined as never, 1), /a request is what a handler has been given as such/],
+    [[M.stay], /this is nothing a machine can do, got \[\]/],
     [M.next({ _tag: "Ring", payload: undefined } as never), /an event is one of Go, Back, E, P, Ask, I, T, got .*Ring/],
     [{ ...to.C(), state: "Ajar" }, /a state is one of A, B, C, got "Ajar"/]
   ]
