@@ -235,3 +235,34 @@ it("in a test the stream is the answer", () => {
   assert.isUndefined(before)
   assert.isTrue(after !== undefined && Exit.isSuccess(after) && Stream.isStream(after.value))
 })
+
+it.effect("a stream of nothing in particular is answered with a stream, too, and not by being handled", () =>
+  Effect.gen(function* () {
+    class Pulse extends StateMachine.Service<Pulse>()("test/Pulse", {
+      states: { Still: {} },
+      events: { Beats: { stream: true }, Go: {} },
+      transitions: {}
+    }) {}
+    let asked: StateMachine.Request<Stream.Stream<void>> | undefined
+    const pulse = yield* Actor.spawn(
+      Pulse.behavior(
+        Pulse.of({
+          initial: Pulse.to.Still(),
+          on: {
+            Still: {
+              Beats: (_, __, { request }) => {
+                asked = request
+                return Pulse.stay
+              },
+              Go: () => Pulse.replyTo(asked!, Stream.make(undefined, undefined))
+            }
+          }
+        })
+      )
+    )
+    const beats = yield* Effect.forkChild(Stream.runCount(pulse.stream.Beats()), { startImmediately: true })
+    yield* Effect.repeat(Effect.yieldNow, { until: () => asked !== undefined })
+    yield* pulse.ask.Go()
+    assert.strictEqual(yield* Fiber.join(beats), 2)
+  })
+)
