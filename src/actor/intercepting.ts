@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Envelope, Request } from "../runtime/envelope.ts"
+import { Envelope } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { CompiledHandler } from "../runtime/turns.ts"
@@ -238,7 +238,7 @@ class HandledCall implements Call {
     return this.turn.incarnation.host as Slot
   }
   get kind(): Call["kind"] {
-    return this.streams ? "stream" : this.envelope instanceof Request ? "ask" : "tell"
+    return this.streams ? "stream" : this.envelope.asked === undefined ? "tell" : "ask"
   }
   get actor(): string {
     return this.slot.path

@@ -73,6 +73,8 @@ export interface Outside {
   goesOn(): boolean
   /** An event is put aside until the state changes. */
   putAside(occurrence: Occurrence): void
+  /** Nobody waits for an event any more, so it is not handled. */
+  forget(occurrence: Occurrence): void
   unhandled(occurrence: Occurrence, state: string): void
 }
 
@@ -195,7 +197,10 @@ export class Core {
       const occurrence = this.take()
       if (occurrence === undefined) return
       if (handled % BREATH === 0) yield { effect: Effect.yieldNow, refusable: false }
-      if (occurrence.asker.isGone) continue
+      if (!isWanted(occurrence)) {
+        this.outside.forget(occurrence)
+        continue
+      }
       const { limit } = occurrence
       if (limit !== undefined && this.limits.get(limit.key) !== limit) continue
       if (limit !== undefined) this.limits.delete(limit.key)
@@ -311,6 +316,7 @@ export class Core {
   /** Whoever asks again and again while nothing changes must not fill the memory: now and then those are forgotten that gave up. */
   private postpone(occurrence: Occurrence): void {
     if (this.postponed.length >= this.sweepsAt) {
+      for (const each of this.postponed) if (!isWanted(each)) this.outside.forget(each)
       this.postponed = this.postponed.filter(isWanted)
       this.sweepsAt = Math.max(SWEEP, this.postponed.length * 2)
     }

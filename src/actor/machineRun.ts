@@ -293,6 +293,10 @@ export class MachineRun implements Outside, Inside {
     return !this.incarnation.stopping && !this.slot.isToPause
   }
 
+  forget(occurrence: Occurrence): void {
+    if (occurrence instanceof Arrival && typeof occurrence.item !== "number") occurrence.item.forwarded()
+  }
+
   putAside(occurrence: Occurrence): void {
     if (!(occurrence instanceof Arrival)) return
     occurrence.isPostponed = true

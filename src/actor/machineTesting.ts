@@ -87,6 +87,7 @@ export class Stepper implements Outside {
   }
 
   putAside(): void {}
+  forget(): void {}
 
   startClock(limit: Limit): void {
     limit.due = "after" in limit.time ? this.now + limit.time.after : limit.time.at

@@ -28,7 +28,12 @@ class NotAStream extends Schema.TaggedError<NotAStream>()("NotAStream", {
   }
 }
 
-class StreamRequest extends Envelope {
+/** @internal */
+export class StreamRequest extends Envelope {
+  /** Hears when nothing of it goes on any more. */
+  onOver: (() => void) | undefined = undefined
+  /** Who has it: not always the one it was sent to, which may have given it to another. */
+  private taker: Slot | undefined = undefined
   private readonly slot: Slot
   private readonly queue: Queue.Queue<unknown, unknown>
   private pump: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -51,8 +56,12 @@ class StreamRequest extends Envelope {
 
   /** A stream is the answer. What else a handler comes to is a machine's turn, which answers now or later. */
   override deliver(to: Receiver): unknown {
-    if (this.over) return undefined
-    const incarnation = this.slot.incarnation!
+    if (this.over) {
+      this.tellOver()
+      return undefined
+    }
+    this.taker = to as Slot
+    const incarnation = this.taker.incarnation!
     const isServed = incarnation.busyBeside()
     const unlisten = incarnation.onEnd((exit, restarts) =>
       this.finish(restarts ? { _tag: "Restarting" } : { _tag: "NotRunning", exit })
@@ -69,7 +78,8 @@ class StreamRequest extends Envelope {
 
   override succeed(stream: unknown): void {
     if (this.over || this.pump !== undefined) return
-    const { queue, slot } = this
+    const { queue } = this
+    const slot = this.taker!
     const incarnation = slot.incarnation!
     if (!Stream.isStream(stream)) {
       const wrong = new NotAStream({ actor: slot.path, tag: slot.program.tags[this.tag]!, value: stream })
@@ -79,6 +89,7 @@ class StreamRequest extends Envelope {
     this.pump = incarnation.runBeside(pumping, this, undefined)
     this.pump.addObserver((exit) => {
       this.unlink()
+      this.tellOver()
       if (this.over) return
       if (Exit.isSuccess(exit)) {
         this.over = true
@@ -96,6 +107,7 @@ class StreamRequest extends Envelope {
     this.over = true
     this.unlink()
     Queue.failCauseUnsafe(this.queue, (exit as Exit.Failure<never, never>).cause)
+    if (this.pump === undefined) this.tellOver()
   }
 
   override undelivered(why: Undelivered): boolean {
@@ -107,8 +119,16 @@ class StreamRequest extends Envelope {
   readonly cancel: Effect.Effect<void> = Effect.suspend(() => {
     this.over = true
     this.unlink()
-    return this.pump === undefined ? Effect.void : Fiber.interrupt(this.pump)
+    if (this.pump !== undefined) return Fiber.interrupt(this.pump)
+    this.tellOver()
+    return Effect.void
   })
+
+  private tellOver(): void {
+    const over = this.onOver
+    this.onOver = undefined
+    over?.()
+  }
 
   private finish(why: Undelivered): void {
     if (this.over) return
@@ -116,6 +136,7 @@ class StreamRequest extends Envelope {
     this.unlink()
     const error = fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why)
     Queue.failCauseUnsafe(this.queue, (Exit.fail(error) as Exit.Failure<never, unknown>).cause)
+    if (this.pump === undefined) this.tellOver()
   }
 }
 

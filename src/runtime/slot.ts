@@ -12,6 +12,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import type { MailboxOptions } from "./admission.ts"
+import { Audience, type Watcher } from "./audience.ts"
 import { Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { Incarnation } from "./incarnation.ts"
@@ -36,7 +37,6 @@ export interface Owner {
 }
 
 type Started = (exit: Exit.Exit<void, unknown>) => void
-type Watcher = (reason: ExitReason.ExitReason) => void
 
 /** An incarnation on its way out. */
 interface Ending {
@@ -50,8 +50,7 @@ interface Ending {
 interface Rare {
   stopReason: ExitReason.ExitReason | undefined
   ending: Ending | undefined
-  watchers: Set<Watcher> | undefined
-  watched: Map<Slot, () => void> | undefined
+  readonly audience: Audience
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
   pauseCallbacks: ReadonlyArray<() => void>
@@ -103,8 +102,7 @@ export class Slot extends Turns {
     return (this.rareOrNone ??= {
       stopReason: undefined,
       ending: undefined,
-      watchers: undefined,
-      watched: undefined,
+      audience: new Audience(),
       downCallbacks: NOBODY,
       releaseCallbacks: NOBODY,
       pauseCallbacks: NOBODY,
@@ -127,20 +125,6 @@ export class Slot extends Turns {
   /** Whether no incarnation is there, now. */
   get isDown(): boolean {
     return this.state === State.Down || this.state === State.Ended
-  }
-
-  get isIdle(): boolean {
-    return this.state === State.Idle
-  }
-
-  /** Whether it was told to take no message after the one at hand. */
-  get isToPause(): boolean {
-    return (this.control & State.PauseRequested) !== 0
-  }
-
-  /** Whether a message is being handled. */
-  get isBusy(): boolean {
-    return this.state === State.Running || this.state === State.Suspended
   }
 
   get isUp(): boolean {
@@ -202,6 +186,7 @@ export class Slot extends Turns {
     this.state = State.Running
     if (this.control === 0 || this.obey()) this.endTurn()
     started(Exit.void)
+    this.tellFollowers()
   }
 
   /** What the incarnation before has left: requests it never answered, and the queue where a restart discards it. */
@@ -227,6 +212,7 @@ export class Slot extends Turns {
     if (this.state >= State.Idle && this.state <= State.Paused) return this.endIncarnation(reason, false)
     this.rare.stopReason = reason
     this.control |= State.StopRequested
+    this.tellFollowers()
     if (this.state === State.Starting || this.program.stopInterrupts === true) {
       this.incarnation!.fiber?.interruptUnsafe()
     } else this.incarnation!.stopsSoon()
@@ -237,6 +223,7 @@ export class Slot extends Turns {
     if (this.state >= State.Stopping) return
     this.control |= State.DrainRequested
     this.closeDoor()
+    this.tellFollowers()
     if (this.state === State.Idle) this.endIncarnation(ExitReason.Normal, false)
   }
 
@@ -259,6 +246,7 @@ export class Slot extends Turns {
   pause(done: () => void): void {
     if (this.state === State.Paused || this.state >= State.Stopping) return done()
     this.control |= State.PauseRequested
+    this.tellFollowers()
     if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
     if (this.state === State.Paused) return done()
     this.rare.pauseCallbacks = [...this.rare.pauseCallbacks, done]
@@ -267,9 +255,12 @@ export class Slot extends Turns {
   /** Goes on with what has come in since. */
   unpause(): void {
     this.control &= ~State.PauseRequested
-    if (this.state !== State.Paused) return this.tellPaused()
-    this.state = State.Running
-    this.endTurn()
+    if (this.state !== State.Paused) this.tellPaused()
+    else {
+      this.state = State.Running
+      this.endTurn()
+    }
+    this.tellFollowers()
   }
 
   protected paused(): void {
@@ -318,6 +309,7 @@ export class Slot extends Turns {
   /** The owner hears of a failure in a turn of the run queue. */
   protected failed(cause: Cause.Cause<unknown>): void {
     const incarnation = this.incarnation
+    this.tellFollowers()
     this.system.dispatcher.push({
       run: () => {
         if (incarnation === this.incarnation && this.state === State.Failing) this.decide(cause)
@@ -336,6 +328,7 @@ export class Slot extends Turns {
     if (this.admission !== undefined) this.giveUpSuspect(this.admission)
     this.state = State.Running
     if (this.control === 0 || this.obey()) this.endTurn()
+    this.tellFollowers()
   }
 
   protected endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void {
@@ -348,6 +341,7 @@ export class Slot extends Turns {
     this.continuations = undefined
     if (!restarts && this.admission !== undefined) this.giveUpSuspect(this.admission)
     incarnation.announceEnd(reason, restarts)
+    this.tellFollowers()
     const killed = reason._tag === "Killed"
     if (killed) incarnation.fiber?.interruptUnsafe()
     const releasing = incarnation.end(reason, restarts)
@@ -438,15 +432,13 @@ export class Slot extends Turns {
     if (suspect?.state === "held") this.lose(suspect.item, suspect.payload, { _tag: "NotRunning", exit: reason })
     if (suspect !== undefined) this.admission!.suspect = undefined
     this.loseAll({ _tag: "NotRunning", exit: reason })
-    const rare = this.rareOrNone
-    if (rare?.watched !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
+    const audience = this.rareOrNone?.audience
+    audience?.unwatchAll()
     if (this.system.observed && this.incarnations > 0) {
       this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
     }
-    const watchers = rare?.watchers
-    if (watchers === undefined) return
-    rare!.watchers = undefined
-    for (const watcher of watchers) watcher(reason)
+    audience?.tellFollowers()
+    audience?.tellWatchers(reason)
   }
 
   private failInflight(why: Undelivered): void {
@@ -506,21 +498,21 @@ export class Slot extends Turns {
       watcher(this.exit!)
       return () => undefined
     }
-    const watchers = (this.rare.watchers ??= new Set())
-    watchers.add(watcher)
-    return () => watchers.delete(watcher)
+    return this.rare.audience.watch(watcher)
   }
 
-  /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */
-  rememberWatch(target: Slot, unwatch: () => void): void {
-    const watched = (this.rare.watched ??= new Map())
-    watched.get(target)?.()
-    watched.set(target, unwatch)
+  /** Tells whenever it may have begun, or ceased, to take messages. Returns how to stop following. */
+  follow(follower: () => void): () => void {
+    return this.rare.audience.follow(follower)
   }
 
-  forgetWatch(target: Slot, unwatch: () => void): void {
-    const watched = this.rareOrNone?.watched
-    if (watched?.get(target) === unwatch) watched.delete(target)
+  private tellFollowers(): void {
+    this.rareOrNone?.audience.tellFollowers()
+  }
+
+  /** Who looks at it, and whom it looks at. */
+  get audience(): Audience {
+    return this.rare.audience
   }
 }
 

@@ -88,6 +88,26 @@ export abstract class Turns extends Inbox implements Receiver {
   protected abstract paused(): void
   abstract kill(): void
 
+  get isIdle(): boolean {
+    return this.state === State.Idle
+  }
+
+  /** Whether a message is being handled. */
+  get isBusy(): boolean {
+    return this.state === State.Running || this.state === State.Suspended
+  }
+
+  /** Whether it takes messages now, and will go on to. */
+  get isOpen(): boolean {
+    if (this.state < State.Idle || this.state > State.Suspended || this.state === State.Paused) return false
+    return (this.control & ~State.ContinueRequested) === 0
+  }
+
+  /** Whether it was told to take no message after the one at hand. */
+  get isToPause(): boolean {
+    return (this.control & State.PauseRequested) !== 0
+  }
+
   /** Just started: where that happened in somebody's turn, its own first turn is the next. */
   takeFirstTurn(): void {
     const { dispatcher } = this.system
@@ -173,7 +193,10 @@ export abstract class Turns extends Inbox implements Receiver {
   putBack(taken: ReadonlyArray<Taken>): void {
     for (const { item, payload } of taken.toReversed()) {
       if (typeof item !== "number") {
-        if (item.isOver) continue
+        if (item.isOver) {
+          item.forwarded()
+          continue
+        }
         item.unlink()
       }
       this.unshift(item, payload)
