@@ -48,7 +48,7 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import { InPlace, type Turns } from "../runtime/turns.ts"
-import { slotOf as slotOfTurn } from "./ActorContext.ts"
+import { inItsTurn, slotOf as slotOfTurn } from "./ActorContext.ts"
 import { type ActorRef, type Endable, make as makeRef, slotOf } from "./ActorRef.ts"
 import type { AskError } from "./AskError.ts"
 import * as ActorSystem from "./ActorSystem.ts"
@@ -479,10 +479,7 @@ export const pipeToSelf = <A, E, R, E2 = never, R2 = never>(
     const turn = Context.get(context, ActorContext)
     const slot = slotOfTurn(turn)
     const { incarnation } = turn
-    const map = (exit: Exit.Exit<A, E>) => {
-      const mapped = onExit(exit)
-      return mapped === undefined ? undefined : Effect.provideContext(mapped, context)
-    }
+    const map = (exit: Exit.Exit<A, E>) => inItsTurn(() => onExit(exit), context)
     const deliver = (exit: Exit.Exit<A, E>) => {
       if (slot.incarnation === incarnation) slot.post(() => (slot.incarnation === incarnation ? map(exit) : undefined))
     }
@@ -501,7 +498,7 @@ export const pipeToSelf = <A, E, R, E2 = never, R2 = never>(
  */
 export const continueWith = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<void, never, ActorContext | R> =>
   Effect.contextWith((context: Context.Context<ActorContext | R>) => {
-    slotOfTurn(Context.get(context, ActorContext)).continueWith(() => Effect.provideContext(effect, context))
+    slotOfTurn(Context.get(context, ActorContext)).continueWith(() => inItsTurn(() => effect, context))
     return Effect.void
   })
 
@@ -571,8 +568,9 @@ export const watch = <E = never, R = never>(
     const notice = (reason: ExitReason.ExitReason) => {
       if (!active) return undefined
       watcher.audience.forget(target, unwatch)
-      const handled = onEnd === undefined ? Exit.die(new DeathPact({ actor: ref.path, reason })) : onEnd(reason)
-      return handled === undefined ? undefined : Effect.provideContext(handled as Effect.Effect<unknown, E, R>, context)
+      return onEnd === undefined
+        ? Exit.die(new DeathPact({ actor: ref.path, reason }))
+        : inItsTurn(() => onEnd(reason), context)
     }
     watcher.audience.remember(target, unwatch)
     unlisten = target.watch((reason) => watcher.post(() => notice(reason)))

@@ -288,9 +288,17 @@ export class BehaviorImpl extends Pipeable.Class {
     }
     if (layers.length === 0) return Exit.succeed(tags.map((tag) => compileHandler(table[tag]!)))
     const place = { key: this.name, compiled: this.compiled }
-    return Exit.succeed(
-      tags.map((tag, n) => compileHandler(table[tag]!, (handler) => interceptHandler(layers, place, n, handler)))
+    const around = (n: number) => (handler: CompiledHandler) => interceptHandler(layers, place, n, handler)
+    const { streams } = this.compiled
+    // A machine answers in a turn of its own, and a stream's interceptors run beside the turns.
+    const streaming = tags.find(
+      (tag, n) => Array.isArray(handlers) && streams[n] && around(n)(table[tag]!) !== table[tag]
     )
+    if (streaming !== undefined) {
+      const problem = "is answered by a machine, so no interceptor can be around it at the handler's side"
+      return Exit.die(new InvalidOption({ actor: this.name, field: streaming, value: "a stream", problem }))
+    }
+    return Exit.succeed(tags.map((tag, n) => compileHandler(table[tag]!, around(n))))
   }
 }
 

@@ -208,7 +208,8 @@ export const replaceState = <A, S, E = never, R = never>(
 // --- Status ---
 
 /**
- * An actor, or a supervisor, as it is now. `states`: what it keeps with `Actor.state`, by name, as its `redact` shows it.
+ * An actor, or a supervisor, as it is now. `states`: what it keeps with `Actor.state`, by name, as its `redact` shows it; a
+ * machine's `"state"` is the `state` it is in, by name, and its `data`.
  *
  * @category models
  * @since 0.1.0
@@ -224,6 +225,8 @@ export interface Status {
   readonly restarts: number
   /** Messages queued. */
   readonly queued: number
+  /** Messages put aside until later, the oldest first: postponed by a machine, kept in a stash. */
+  readonly postponed: ReadonlyArray<string>
   readonly states: { readonly [name: string]: unknown }
 }
 
@@ -245,6 +248,7 @@ export const status = (ref: Endable): Effect.Effect<Status> =>
       incarnation: slot.incarnations,
       restarts: Math.max(0, slot.incarnations - 1),
       queued: slot.size,
+      postponed: slot.incarnation?.waiting ?? [],
       states: shown(slot.incarnation)
     }
   })

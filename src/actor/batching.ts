@@ -15,6 +15,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import { isKept } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
@@ -134,7 +135,13 @@ export const compileBatched = (handler: CompiledHandler): CompiledHandler => {
     })
 }
 
+const batches = new WeakMap<Turn, Batch>()
+
+/** The messages that are handled along with the one at hand, in their order. @internal */
+export const takenAlong = (turn: Turn): ReadonlyArray<Taken> => batches.get(turn)?.others ?? []
+
 class Batch {
+  private readonly turn: Turn
   private readonly slot: Slot
   private readonly tag: number
   private readonly taken: [Taken, ...Array<Taken>]
@@ -142,10 +149,15 @@ class Batch {
   private readonly sizes: ReadonlyArray<number>
 
   constructor(turn: Turn, payload: unknown, sizes: ReadonlyArray<number>) {
+    this.turn = turn
     this.slot = turn.incarnation.host as Slot
     this.tag = tagOf(turn.item)!
     this.taken = [{ item: turn.item, payload }]
     this.sizes = sizes
+  }
+
+  get others(): ReadonlyArray<Taken> {
+    return this.taken.slice(1)
   }
 
   private get isFull(): boolean {
@@ -214,15 +226,16 @@ class Batch {
 
   handle(run: AnyOptions["run"]): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
-      const [first, ...others] = this.taken
-      const batch = [first.payload, ...others.map(({ payload }) => payload)] as const
-      return Effect.matchCauseEffect(
+      const batch = [this.taken[0].payload, ...this.others.map(({ payload }) => payload)] as const
+      if (this.taken.length > 1) batches.set(this.turn, this)
+      const running = Effect.ensuring(
         Effect.suspend(() => run(batch)),
-        {
-          onSuccess: (answers) => this.answered(answers),
-          onFailure: (cause) => this.failed(cause)
-        }
+        Effect.sync(() => batches.delete(this.turn))
       )
+      return Effect.matchCauseEffect(running, {
+        onSuccess: (answers) => this.answered(answers),
+        onFailure: (cause) => this.failed(cause)
+      })
     })
   }
 
@@ -243,9 +256,11 @@ class Batch {
     const exit = Exit.failCause(cause)
     // Interrupted: the actor is ending, and whoever asked is told so.
     if (Cause.hasInterruptsOnly(cause)) return exit
+    // Stashed, all of it.
+    if (isKept(this.turn.item, cause)) return exit
     const declared = this.slot.isDeclared(cause, this.tag)
     // The first is the message at hand, and the engine's to blame.
-    const [, ...others] = this.taken
+    const { others } = this
     if (!declared && this.slot.giveBack(others)) return exit
     for (const { item } of declared ? this.taken : others) {
       if (typeof item === "number") continue

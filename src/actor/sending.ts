@@ -349,7 +349,7 @@ export const forward = (request: Envelope, to: AskDescription): void => {
   relay.correlationId = request.correlationId
   relay.span = request.span
   relay.sender = request.sender
-  if (asked.target !== undefined) asked.unlink()
+  asked.unlink()
   to.slot.offerNow(relay, undefined)
   request.forwarded()
 }

@@ -89,6 +89,14 @@ export class Envelope implements Marks {
     return Infinity
   }
 
+  /** Nobody waits for the outcome any more, or it is known. A tell has none. */
+  get isOver(): boolean {
+    return false
+  }
+
+  /** Leaves the actor that has it: it is answered, or handled by another run or actor. */
+  unlink(): void {}
+
   /** The actor takes it: from here on it is answered, or told why not. `false`: nobody waits for it any more. */
   begin(_to: Receiver): boolean {
     return true
@@ -102,7 +110,7 @@ export class Envelope implements Marks {
   /** The handler's answer; a tell has nobody to give it to. */
   succeed(_value: unknown): void {}
 
-  /** The actor that has it gave it to another. */
+  /** The actor that has it is done with it without an answer: it gave it to another, or nobody waits any more. */
   forwarded(): void {}
 
   /** A failure that the protocol declares as a reply. */
@@ -138,6 +146,10 @@ export abstract class Request extends Envelope {
   protected abstract settled(): void
   protected abstract undeliveredExit(why: Undelivered): Exit.Exit<never, unknown>
 
+  override get isOver(): boolean {
+    return this.exit !== undefined
+  }
+
   override begin(to: Receiver): boolean {
     if (this.exit !== undefined) return false
     this.link(to)
@@ -169,7 +181,7 @@ export abstract class Request extends Envelope {
 
   settle(exit: Exit.Exit<unknown, unknown>): void {
     this.exit = exit
-    if (this.target !== undefined) this.unlink()
+    this.unlink()
     this.settled()
   }
 
@@ -180,12 +192,24 @@ export abstract class Request extends Envelope {
     to.inflight = this
   }
 
-  /** Leaves the actor that has it: it is answered, or another actor takes it over. */
-  unlink(): void {
+  override unlink(): void {
+    if (this.target === undefined) return
     if (this.before !== undefined) this.before.after = this.after
-    else this.target!.inflight = this.after
+    else this.target.inflight = this.after
     if (this.after !== undefined) this.after.before = this.before
     this.before = this.after = this.target = undefined
+  }
+}
+
+/**
+ * What an actor gives itself. Nobody sent it: the rules of the mailbox do not count it, it is never given up for another, and
+ * it is no dead letter.
+ *
+ * @internal
+ */
+export class Own extends Envelope {
+  override undelivered(): boolean {
+    return true
   }
 }
 
@@ -194,7 +218,7 @@ export abstract class Request extends Envelope {
  *
  * @internal
  */
-export class Task extends Envelope {
+export class Task extends Own {
   private readonly work: () => unknown
   constructor(work: () => unknown) {
     super(-1, undefined)
@@ -202,10 +226,6 @@ export class Task extends Envelope {
   }
   override deliver(_to: Receiver): unknown {
     return this.work()
-  }
-  // Work that was never done is nobody's message.
-  override undelivered(): boolean {
-    return true
   }
 }
 

@@ -9,7 +9,7 @@
 import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type MailboxRule, type Waiter } from "./admission.ts"
 import type { DeadLetterReason, Recipient } from "./DeadLetters.ts"
 import type { Urgent } from "./dispatcher.ts"
-import { DEFAULT_PRIORITY, type Envelope, Task, type Undelivered } from "./envelope.ts"
+import { DEFAULT_PRIORITY, Own, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { type Item, Mailbox } from "./mailbox.ts"
 import * as State from "./state.ts"
@@ -87,7 +87,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   }
 
   /** As `post`, for a message that the actor gives itself. */
-  postOwn(message: Envelope): void {
+  postOwn(message: Own): void {
     if (this.state === State.Ended) return
     this.insert(message, undefined, DEFAULT_PRIORITY)
     if (this.state === State.Idle) this.wake()
@@ -228,8 +228,8 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
 
   /** A message leaves a mailbox with rules: senders that wait for room get it. */
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
-    if (admission.redeliver > 0 && !(item instanceof Task)) admission.handling(item, payload)
-    if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
+    if (admission.redeliver > 0 && !(item instanceof Own)) admission.handling(item, payload)
+    if (admission.countsBytes && !(item instanceof Own)) admission.taken(this.describe(item, payload))
     if (admission.waiters.size === 0) return
     for (const waiter of admission.waiters) {
       if (admission.isFull(this.size, this.describe(waiter.item, waiter.payload))) return
@@ -256,18 +256,19 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       }
       if (admission.overflow === "drop-newest") return this.dropped(item, payload, "drop-newest")
       if (admission.overflow === "reject") return this.lose(item, payload, this.fullReason())
-      this.dropOldest(admission)
+      // Its own work does not count: where there is nothing else, there is room.
+      if (!this.dropOldest(admission)) break
     }
     admission.added(message)
     return this.accept(item, payload, admission.priority(item, message))
   }
 
-  /** Gives up the oldest message; the actor's own work goes behind what is left instead. */
-  private dropOldest(admission: Admission): void {
-    const kept: Array<Task> = []
+  /** Gives up the oldest message, if there is one; the actor's own work goes behind what is left instead. */
+  private dropOldest(admission: Admission): boolean {
+    const kept: Array<Own> = []
     let item = this.nextToDrop()
     let payload = this.payload()
-    while (item instanceof Task) {
+    while (item instanceof Own) {
       kept.push(item)
       item = this.nextToDrop()
       payload = this.payload()
@@ -276,7 +277,8 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       if (admission.countsBytes) admission.taken(this.describe(item, payload))
       this.dropped(item, payload, "drop-oldest")
     }
-    for (const task of kept) this.insert(task, undefined, DEFAULT_PRIORITY)
+    for (const own of kept) this.insert(own, undefined, DEFAULT_PRIORITY)
+    return item !== undefined
   }
 
   private accept(item: Item, payload: unknown, priority: number): Verdict {

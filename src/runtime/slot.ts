@@ -127,21 +127,6 @@ export class Slot extends Turns {
     return this.state === State.Down || this.state === State.Ended
   }
 
-  get isIdle(): boolean {
-    return this.state === State.Idle
-  }
-
-  /** Whether a message is being handled. */
-  get isBusy(): boolean {
-    return this.state === State.Running || this.state === State.Suspended
-  }
-
-  /** Whether it takes messages now, and will go on to. */
-  get isOpen(): boolean {
-    if (this.state < State.Idle || this.state > State.Suspended || this.state === State.Paused) return false
-    return (this.control & ~State.ContinueRequested) === 0
-  }
-
   get isUp(): boolean {
     return this.state >= State.Starting && this.state <= State.Failing
   }
@@ -173,12 +158,18 @@ export class Slot extends Turns {
     if (exit !== undefined) return this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>)
     incarnation.fiber = fiber
     fiber.addObserver((exit) => this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>))
-    if ((this.control & (State.KillRequested | State.StopRequested)) !== 0) fiber.interruptUnsafe()
+    if ((this.control & (State.KillRequested | State.StopRequested)) !== 0 || this.isFailing) fiber.interruptUnsafe()
+  }
+
+  /** It failed beside its messages, and its owner is about to hear of it. */
+  private get isFailing(): boolean {
+    return this.state === State.Failing
   }
 
   private onInit(incarnation: Incarnation, exit: Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>): void {
     if (incarnation !== this.incarnation) return
     incarnation.fiber = undefined
+    if (this.isFailing) return
     if (exit._tag === "Failure") {
       const reason = this.rareOrNone?.stopReason ?? ExitReason.Failed(exit.cause)
       return this.endIncarnation(reason, false)
@@ -330,6 +321,8 @@ export class Slot extends Turns {
   private decide(cause: Cause.Cause<unknown>): void {
     if ((this.control & State.StopRequested) !== 0) return this.stopRequested()
     if (Cause.hasInterruptsOnly(cause)) return this.endIncarnation(ExitReason.Interrupted, false)
+    // It has not come up: that is a failed start, and nothing to decide about.
+    if (this.started !== undefined) return this.endIncarnation(ExitReason.Failed(cause), false)
     const directive = this.owner.onFailure(this, cause)
     if (directive !== "resume") return this.endIncarnation(ExitReason.Failed(cause), directive === "restart")
     if (this.admission !== undefined) this.giveUpSuspect(this.admission)

@@ -251,6 +251,7 @@ describe("SYS-08 status", () => {
           incarnation: 2,
           restarts: 1,
           queued: 1,
+          postponed: [],
           states: { state: 3, secret: "***" }
         })
         assert.deepInclude(yield* Control.status(top), {
