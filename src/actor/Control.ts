@@ -39,7 +39,7 @@ import { ActorContext, type Incarnation, type Kept } from "../runtime/incarnatio
 import type { Slot } from "../runtime/slot.ts"
 import type { Tap } from "../runtime/taps.ts"
 import type { Program } from "../runtime/turns.ts"
-import { type ActorRef, type Endable, slotOf, type Status as Doing } from "./ActorRef.ts"
+import { type ActorRef, type Endable, renew, slotOf, type Status as Doing } from "./ActorRef.ts"
 import { type Behavior, implOf } from "./Behavior.ts"
 
 export { trace } from "./tracing.ts"
@@ -437,7 +437,10 @@ const exchange = (
   Effect.callback((resume) => {
     const before = slot.program
     slot.replace(program, seeds, (exit) => {
-      if (Exit.isSuccess(exit)) return resume(Effect.undefined)
+      if (Exit.isSuccess(exit)) {
+        renew(slot)
+        return resume(Effect.undefined)
+      }
       const { cause } = exit
       const over = (rolledBack: boolean) => resume(Effect.succeed({ cause, rolledBack }))
       // Told to end meanwhile: its owner hears of that when it has.

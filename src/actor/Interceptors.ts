@@ -169,8 +169,9 @@ export const deduplicate = (
 // --- Looking on ---
 
 /** What came of a message, in a word. */
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>): "success" | "failure" | "defect" | "interrupted" => {
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): "success" | "failure" | "defect" | "interrupted" | "kept" => {
   if (Exit.isSuccess(exit)) return "success"
+  if (Make.isKept(exit)) return "kept"
   if (Cause.hasInterruptsOnly(exit.cause)) return "interrupted"
   return Cause.hasDies(exit.cause) ? "defect" : "failure"
 }
@@ -201,7 +202,7 @@ export const logging = (
   const [usual, failing] = [Effect.logWithLevel(level), Effect.logWithLevel(failureLevel)]
   return timed(match, (call, exit, millis) => {
     const line = `${call.tag}: ${outcomeOf(exit)} after ${millis} ms`
-    const written = Exit.isSuccess(exit) ? usual(line) : failing(line, causeOf(exit.cause))
+    const written = Exit.isSuccess(exit) || Make.isKept(exit) ? usual(line) : failing(line, causeOf(exit.cause))
     const { actor, correlationId, id, tag } = call
     const notes = { actor, message: tag, id, ...(correlationId === undefined ? undefined : { correlationId }) }
     return Effect.annotateLogs(written, notes)
@@ -216,7 +217,7 @@ const causeOf = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
 
 /**
  * Measures each message: the counter `<prefix>_messages_handled` and the timer `<prefix>_handle_time` (milliseconds), by
- * actor class, message and outcome (`success`, `failure`, `defect`, `interrupted`). Default prefix `actor`.
+ * actor class, message and outcome (`success`, `failure`, `defect`, `interrupted`, `kept`: set aside by a stash). Default prefix `actor`.
  *
  * @category interceptors
  * @since 0.1.0

@@ -57,12 +57,12 @@ const AdvanceProto: object = Object.assign(
   Effectable.Prototype<Effect.Effect<void, unknown>>({
     label: "effect-otp/StateMachine",
     evaluate() {
-      return (this as unknown as Advance).machine.goOn()
+      return (this as unknown as Advance).machine.evaluate()
     }
   }),
   {
-    [InPlace](this: Advance, _actor: Turns, item: Item, payload: unknown): boolean {
-      return this.machine.takesTurn(item, payload)
+    [InPlace](this: Advance, _actor: Turns, item: Item): boolean {
+      return this.machine.takesTurn(item)
     }
   }
 )
@@ -80,6 +80,8 @@ export class MachineRun implements Outside {
   private readonly advance: Advance
   /** The message of the present turn. */
   private arrival: Arrival | undefined = undefined
+  /** What its handler has been called with. */
+  private given: unknown = undefined
   private steps: Steps | undefined = undefined
   private wanted: Wanted | undefined = undefined
   /** Whether the turn needs a fiber. */
@@ -96,7 +98,10 @@ export class MachineRun implements Outside {
   }
 
   start(): Effect.Effect<ReadonlyArray<CompiledHandler>, unknown> {
-    const handler: CompiledHandler = () => this.advance
+    const handler: CompiledHandler = (payload) => {
+      this.given = payload
+      return this.advance
+    }
     const handlers = this.slot.program.tags.map(() => handler)
     this.steps = this.core.start()
     return this.proceed(undefined) ? Exit.succeed(handlers) : Effect.as(this.goOn(), handlers)
@@ -105,15 +110,29 @@ export class MachineRun implements Outside {
   // --- A turn of the actor ---
 
   /** `true`: done. `false`: `goOn` has to be run. */
-  takesTurn(item: Item, payload: unknown): boolean {
-    const { tags } = this.slot.program
+  takesTurn(item: Item): boolean {
+    this.begins(item)
     this.inFiber = false
-    this.arrival = undefined
-    if (typeof item === "number") this.arrival = new Arrival(item, tags[item]!, payload)
-    else if (item.tag >= 0) this.arrival = new Arrival(item, tags[item.tag]!, item.payload)
-    if (this.arrival !== undefined) this.core.push(this.arrival)
-    this.steps = this.core.run()
     return this.proceed(undefined)
+  }
+
+  private begins(item: Item): void {
+    const { tags } = this.slot.program
+    const tag = typeof item === "number" ? item : item.tag
+    // What the handler was called with: an interceptor may have put something else in its place.
+    this.arrival = tag < 0 ? undefined : new Arrival(item, tags[tag]!, this.given)
+    if (this.arrival !== undefined) this.core.push(this.arrival)
+    this.given = undefined
+    this.steps = this.core.run()
+  }
+
+  /** In a fiber: what the turn has left, or all of it where the message comes through an interceptor. */
+  evaluate(): Effect.Effect<void, unknown> {
+    if (this.steps !== undefined) return this.goOn()
+    this.begins(this.incarnation.turn.item)
+    this.inFiber = true
+    if (this.proceed(undefined)) return Effect.void
+    return Effect.onInterrupt(this.goOn(), () => Effect.sync(() => void this.fails(Cause.empty)))
   }
 
   goOn(): Effect.Effect<void, unknown> {
