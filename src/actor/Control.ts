@@ -45,6 +45,10 @@ import { type Behavior, implOf } from "./Behavior.ts"
 export { trace } from "./tracing.ts"
 
 export type {
+  /** Whose and which value is to be shown. @since 0.1.0 */
+  Redacting,
+  /** What is traced. @since 0.1.0 */
+  TraceOptions,
   /** One thing that an actor did, or that happened to it. @since 0.1.0 */
   TraceEvent
 } from "./tracing.ts"
@@ -52,14 +56,15 @@ export type {
 // --- Errors ---
 
 /**
- * The actor is not running now, so it has no state and no behavior: it restarts, or has ended.
+ * The actor is not running now, or another incarnation runs than the one that was to be changed: it restarts, has restarted, or
+ * has ended. Nothing was changed.
  *
  * @category errors
  * @since 0.1.0
  */
 export class NotUp extends Schema.TaggedError<NotUp>()("NotUp", { actor: Schema.String }) {
   override get message(): string {
-    return `${this.actor} is not running: it restarts, or has ended`
+    return `${this.actor} is not running, or not the same run any more: it has restarted, or has ended`
   }
 }
 
@@ -127,20 +132,13 @@ const lockOf = (slot: Slot): Semaphore.Semaphore => {
 }
 
 /** Runs between two messages of an actor; in its own turn, at once. */
-const between = <A, E, R>(slot: Slot, change: (suspended: boolean) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const between = <A, E, R>(slot: Slot, change: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
-    if (turn?.incarnation.host === slot && !turn.beside) return change(false)
-    const paused = Effect.suspend(() => {
-      const already = slot.status === "suspended"
-      const held = Effect.callback<boolean>((resume) => slot.pause(() => resume(Effect.succeed(already))))
-      return Effect.onInterrupt(held, () => Effect.sync(() => (already ? undefined : slot.unpause())))
-    })
-    return lockOf(slot).withPermit(
-      Effect.acquireUseRelease(Effect.interruptible(paused), change, (already) =>
-        Effect.sync(() => (already ? undefined : slot.unpause()))
-      )
-    )
+    if (turn?.incarnation.host === slot && !turn.beside) return change
+    const held = Effect.callback<void>((resume) => slot.hold(() => resume(Effect.void)))
+    const released = Effect.sync(() => slot.release())
+    return lockOf(slot).withPermit(Effect.ensuring(Effect.andThen(held, change), released))
   })
 
 // --- State ---
@@ -193,12 +191,15 @@ export const replaceState = <A, S, E = never, R = never>(
 ): Effect.Effect<S, E | NotUp | NoState | StateMismatch, R> => {
   const { name = "state" } = options
   const slot = slotOf(ref)
-  return between(slot, () =>
+  return between(
+    slot,
     Effect.gen(function* () {
       const { ref: state } = yield* keptIn(slot, name)
       const before = yield* checked(slot, name, schema, Ref.getUnsafe(state))
       const changed = change(before)
       const after = yield* checked(slot, name, schema, Effect.isEffect(changed) ? yield* changed : changed)
+      const now = yield* keptIn(slot, name)
+      if (now.ref !== state) return yield* new NotUp({ actor: slot.path })
       yield* Ref.set(state, after)
       return after
     })
@@ -393,28 +394,24 @@ export const replaceBehavior = <A, E, R, Old = never, New = never>(
         (state) => new Map(states).set(name, state)
       )
     }
-    const change = (suspended: boolean) =>
-      Effect.gen(function* () {
-        if (slot.incarnation === undefined || !slot.isUp) return yield* new NotUp({ actor: slot.path })
-        if (migrate !== undefined && migrate !== "discard") yield* keptIn(slot, name)
-        const states = new Map(Array.from(slot.incarnation.states, ([key, kept]) => [key, Ref.getUnsafe(kept.ref)]))
-        const seeds = yield* migrated(states)
-        const services = slot.context
-        // What it was started with goes first; the new behavior may need more.
-        slot.context = Context.merge(context as Context.Context<never>, services)
-        const failed = yield* exchange(slot, implOf(behavior as never).program(undefined), seeds, states)
-        if (failed === undefined) return suspended ? slot.pause(() => undefined) : undefined
-        slot.context = services
-        return yield* new NotReplaced({ actor: slot.path, ...failed })
-      })
-    return replacing(slot, (suspended) => Effect.uninterruptible(change(suspended)))
+    const change = Effect.gen(function* () {
+      if (slot.incarnation === undefined || !slot.isUp) return yield* new NotUp({ actor: slot.path })
+      if (migrate !== undefined && migrate !== "discard") yield* keptIn(slot, name)
+      const states = new Map(Array.from(slot.incarnation.states, ([key, kept]) => [key, Ref.getUnsafe(kept.ref)]))
+      const seeds = yield* migrated(states)
+      const services = slot.context
+      // What it was started with goes first; the new behavior may need more.
+      slot.context = Context.merge(context as Context.Context<never>, services)
+      const failed = yield* exchange(slot, implOf(behavior as never).program(undefined), seeds, states)
+      if (failed === undefined) return
+      slot.context = services
+      return yield* new NotReplaced({ actor: slot.path, ...failed })
+    })
+    return replacing(slot, Effect.uninterruptible(change))
   })
 
 /** Nobody can end an incarnation whose message is waiting for that. */
-const replacing = <E, R>(
-  slot: Slot,
-  change: (suspended: boolean) => Effect.Effect<void, E, R>
-): Effect.Effect<void, E | NotReplaced, R> =>
+const replacing = <E, R>(slot: Slot, change: Effect.Effect<void, E, R>): Effect.Effect<void, E | NotReplaced, R> =>
   Effect.withFiber((fiber): Effect.Effect<void, E | NotReplaced, R> => {
     const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
     if (turn?.incarnation.host !== slot) return between(slot, change)
@@ -438,22 +435,28 @@ const exchange = (
     const before = slot.program
     slot.replace(program, seeds, (exit) => {
       if (Exit.isSuccess(exit)) {
+        slot.exchanged(true)
         renew(slot)
         return resume(Effect.undefined)
       }
       const { cause } = exit
       const over = (rolledBack: boolean) => resume(Effect.succeed({ cause, rolledBack }))
+      const ended = () => {
+        slot.exchanged(false)
+        slot.owner.onEnded(slot, slot.lastEnd!)
+        over(false)
+      }
       // Told to end meanwhile: its owner hears of that when it has.
-      if (!slot.isDown) return over(false)
-      slot.program = before
-      const reason = slot.lastEnd!
-      if (reason._tag !== "Failed") {
-        slot.owner.onEnded(slot, reason)
+      if (!slot.isDown) {
+        slot.exchanged(false)
         return over(false)
       }
+      slot.program = before
+      if (slot.lastEnd!._tag !== "Failed") return ended()
       slot.start((again) => {
-        if (Exit.isFailure(again)) slot.owner.onEnded(slot, slot.lastEnd!)
-        over(Exit.isSuccess(again))
+        if (Exit.isFailure(again)) return ended()
+        slot.exchanged(true)
+        over(true)
       }, states)
     })
   })

@@ -12,14 +12,14 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import type { MailboxOptions } from "./admission.ts"
-import { Task, type Undelivered } from "./envelope.ts"
+import { Request, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { Incarnation } from "./incarnation.ts"
 import { keepShape } from "./shapes.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
-import { type Tap, tapped } from "./taps.ts"
-import { type CompiledHandler, NO_HANDLERS, type Program, Turns } from "./turns.ts"
+import { type Tap, tapped, tell } from "./taps.ts"
+import { type CompiledHandler, NO_HANDLERS, type Program, type Taken, Turns } from "./turns.ts"
 
 /**
  * Who decides about a slot: a supervisor, or the scope that spawned it.
@@ -54,17 +54,24 @@ interface Rare {
   watched: Map<Slot, () => void> | undefined
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
-  pauseCallbacks: ReadonlyArray<() => void>
+  /** Those who wait until it takes no message. */
+  pausing: ReadonlyArray<{ readonly order: number; readonly done: () => void }>
   /** Those who look at its messages, and the handlers that they look past. */
   taps: Set<Tap> | undefined
   untapped: ReadonlyArray<CompiledHandler>
   /** What comes in the place of the incarnation that ends, and what to do when it is not to come. */
   replacement: { readonly begin: () => void; readonly cancel: () => void } | undefined
+  /** One program makes way for another: it stays as paused as it is. */
+  exchanging: boolean
 }
 
 const NOBODY: ReadonlyArray<never> = []
 
+const nothing = (): void => undefined
+
 const INIT = new Task(() => undefined)
+
+const KEPT_ON_EXCHANGE = State.DrainRequested | State.PauseRequested
 
 /** @internal */
 export class Slot extends Turns {
@@ -107,10 +114,11 @@ export class Slot extends Turns {
       watched: undefined,
       downCallbacks: NOBODY,
       releaseCallbacks: NOBODY,
-      pauseCallbacks: NOBODY,
+      pausing: NOBODY,
       taps: undefined,
       untapped: NO_HANDLERS,
-      replacement: undefined
+      replacement: undefined,
+      exchanging: false
     })
   }
 
@@ -143,7 +151,7 @@ export class Slot extends Turns {
   }
 
   get status(): "starting" | "running" | "suspended" | "restarting" | "stopping" | "stopped" {
-    if (this.state === State.Paused) return "suspended"
+    if (this.state === State.Paused) return (this.control & State.PauseRequested) === 0 ? "running" : "suspended"
     if (this.state === State.Ended) return "stopped"
     if (this.state === State.Stopping) return "stopping"
     if (this.state === State.Starting) return "starting"
@@ -243,35 +251,69 @@ export class Slot extends Turns {
 
   /**
    * Takes no message after the one at hand, until `unpause` or the next incarnation. Calls back when that is so, or when
-   * there is nothing left to pause.
+   * there is nothing left to pause. What comes back takes it back, while it has not come to that.
    */
-  pause(done: () => void): void {
-    if (this.state === State.Paused || this.state >= State.Stopping) return done()
-    this.control |= State.PauseRequested
-    if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
-    if (this.state === State.Paused) return done()
-    this.rare.pauseCallbacks = [...this.rare.pauseCallbacks, done]
+  pause(done: () => void): () => void {
+    if (this.state === State.Stopping && this.rareOrNone?.exchanging === true) this.control |= State.PauseRequested
+    return this.takesNone(State.PauseRequested, done)
   }
 
   /** Goes on with what has come in since. */
   unpause(): void {
-    this.control &= ~State.PauseRequested
-    if (this.state !== State.Paused) return this.tellPaused()
+    this.takesAgain(State.PauseRequested)
+  }
+
+  /** As `pause`, until `release`: for one who changes it, and who is nobody's business. One at a time. */
+  hold(done: () => void): void {
+    this.takesNone(State.HoldRequested, done)
+  }
+
+  release(): void {
+    this.takesAgain(State.HoldRequested)
+  }
+
+  private takesNone(order: number, done: () => void): () => void {
+    if (this.state >= State.Stopping) {
+      done()
+      return nothing
+    }
+    this.control |= order
+    if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
+    if (this.state === State.Paused) {
+      done()
+      return nothing
+    }
+    const waiting = { order, done }
+    this.rare.pausing = [...this.rare.pausing, waiting]
+    return () => {
+      const { pausing } = this.rare
+      if (!pausing.includes(waiting)) return
+      this.rare.pausing = pausing.filter((each) => each !== waiting)
+      if (!this.rare.pausing.some((each) => each.order === order)) this.control &= ~order
+    }
+  }
+
+  private takesAgain(order: number): void {
+    if ((this.control & order) === 0) return
+    this.control &= ~order
+    if (this.state !== State.Paused) return this.tellPaused(order)
+    if ((this.control & State.Pauses) !== 0) return
     this.state = State.Running
     this.endTurn()
   }
 
   protected paused(): void {
     this.state = State.Paused
-    this.tellPaused()
+    this.tellPaused(State.Pauses)
   }
 
-  private tellPaused(): void {
+  private tellPaused(orders: number): void {
     const rare = this.rareOrNone
-    if (rare === undefined || rare.pauseCallbacks === NOBODY) return
-    const callbacks = rare.pauseCallbacks
-    rare.pauseCallbacks = NOBODY
-    for (const callback of callbacks) callback()
+    if (rare === undefined || rare.pausing === NOBODY) return
+    const { pausing } = rare
+    const others = pausing.filter(({ order }) => (order & orders) === 0)
+    rare.pausing = others.length === 0 ? NOBODY : others
+    for (const { done, order } of pausing) if ((order & orders) !== 0) done()
   }
 
   /** Gives back what it can do without until its next message; only while it has nothing to do. */
@@ -328,7 +370,7 @@ export class Slot extends Turns {
   protected endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void {
     const incarnation = this.incarnation!
     this.state = State.Stopping
-    this.control &= State.DrainRequested
+    this.control &= this.rareOrNone?.exchanging === true ? KEPT_ON_EXCHANGE : State.DrainRequested
     if (this.rareOrNone !== undefined) this.rareOrNone.stopReason = undefined
     this.incarnation = undefined
     this.handlers = NO_HANDLERS
@@ -389,7 +431,7 @@ export class Slot extends Turns {
     if (started === undefined && this.system.observed) {
       this.system.emit({ _tag: "ActorExited", path: this.path, incarnation: this.incarnations, reason })
     }
-    this.tellPaused()
+    this.tellPaused(State.Pauses)
     const downCallbacks = this.rareOrNone?.downCallbacks
     if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = NOBODY
     this.started = undefined
@@ -425,6 +467,7 @@ export class Slot extends Turns {
     if (suspect?.state === "held") this.lose(suspect.item, suspect.payload, { _tag: "NotRunning", exit: reason })
     if (suspect !== undefined) this.admission!.suspect = undefined
     this.loseAll({ _tag: "NotRunning", exit: reason })
+    this.tellPaused(State.Pauses)
     const rare = this.rareOrNone
     if (rare?.watched !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
     if (this.system.observed && this.incarnations > 0) {
@@ -445,9 +488,10 @@ export class Slot extends Turns {
   /**
    * Ends this incarnation and begins the next one, of another program and with state of its choice; its owner hears nothing
    * of it. Only between two messages. Calls back as `start` does; with an interruption when it was told to end meanwhile,
-   * which its owner then hears of.
+   * which its owner then hears of. What follows ends with `exchanged`.
    */
   replace(program: Program, seeds: ReadonlyMap<string, unknown>, started: Started): void {
+    this.rare.exchanging = true
     this.rare.replacement = {
       begin: () => {
         this.rare.replacement = undefined
@@ -457,6 +501,12 @@ export class Slot extends Turns {
       cancel: () => started(Exit.interrupt())
     }
     this.endIncarnation(ExitReason.Shutdown("replaced"), true)
+  }
+
+  /** One program runs again; or, where none does, the next one begins afresh. */
+  exchanged(runs: boolean): void {
+    this.rare.exchanging = false
+    if (!runs) this.control &= ~State.PauseRequested
   }
 
   private cancelReplacement(): void {
@@ -478,6 +528,11 @@ export class Slot extends Turns {
       this.rare.taps = undefined
       if (this.handlers !== NO_HANDLERS) this.handlers = this.rare.untapped
     }
+  }
+
+  protected tookAlong(tag: number, { item, payload }: Taken): void {
+    const taps = this.rareOrNone?.taps
+    if (taps !== undefined) tell(taps, tag, payload, item instanceof Request ? item : undefined)
   }
 
   private rewire(handlers: ReadonlyArray<CompiledHandler>): void {

@@ -86,6 +86,8 @@ export abstract class Turns extends Inbox implements Receiver {
   protected abstract stopRequested(): void
   protected abstract drained(): void
   protected abstract paused(): void
+  /** Taken without its handler being called. */
+  protected abstract tookAlong(tag: number, taken: Taken): void
   abstract kill(): void
 
   /** Just started: where that happened in somebody's turn, its own first turn is the next. */
@@ -153,8 +155,10 @@ export abstract class Turns extends Inbox implements Receiver {
       const payload = this.payload()
       if (this.admission !== undefined) this.admitWaiters(this.admission, item, payload)
       this.system.dispatcher.inlined++
-      if (typeof item === "number") return { item, payload }
-      if (item.begin(this)) return { item, payload: item.payload }
+      if (typeof item !== "number" && !item.begin(this)) continue
+      const taken = { item, payload: typeof item === "number" ? payload : item.payload }
+      this.tookAlong(tag, taken)
+      return taken
     }
     return undefined
   }
@@ -333,7 +337,7 @@ export abstract class Turns extends Inbox implements Receiver {
 
   /** Whether it was told to take no message from here on. */
   private pauses(): boolean {
-    if ((this.control & State.PauseRequested) === 0) return false
+    if ((this.control & State.Pauses) === 0) return false
     this.paused()
     return true
   }
