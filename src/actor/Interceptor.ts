@@ -41,12 +41,13 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Pipeable from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ActorContext } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
-import { type ActorRef, type ProtocolOf, through as throughRef } from "./ActorRef.ts"
+import { type ActorRef, type Endable, type ProtocolOf, through as throughRef } from "./ActorRef.ts"
 import type { AskError } from "./AskError.ts"
 import { type Behavior, implOf } from "./Behavior.ts"
 import {
@@ -558,8 +559,7 @@ export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && 
  * @category models
  * @since 0.1.0
  */
-export interface Caller<A, E, R> {
-  readonly path: string
+export interface Caller<A, E, R> extends Endable, Pipeable.Pipeable {
   readonly ask: {
     readonly [K in keyof P.Asking<ProtocolOf<A>>]: (
       ...args: P.Args<ProtocolOf<A>[K & keyof ProtocolOf<A>]>
@@ -614,9 +614,22 @@ export interface Caller<A, E, R> {
  */
 export const through =
   <const I extends ReadonlyArray<Any>>(...interceptors: I) =>
-  <A>(
-    ref: ActorRef<A>
-  ): [CallErrorsOf<I[number]> | CallNeedsOf<I[number]>] extends [never]
-    ? ActorRef<A>
-    : Caller<A, CallErrorsOf<I[number]>, CallNeedsOf<I[number]>> =>
-    throughRef(ref, interceptors as never) as never
+  <Ref extends Endable & { readonly ask: object }>(
+    ref: Ref
+  ): Through<Ref, CallErrorsOf<I[number]>, CallNeedsOf<I[number]>> =>
+    throughRef(ref as never, interceptors as never) as never
+
+/**
+ * A ref, or one that has something around it already, with these failures and needs added.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Through<Ref, E, R> =
+  Ref extends ActorRef<infer A>
+    ? [E | R] extends [never]
+      ? Ref
+      : Caller<A, E, R>
+    : Ref extends Caller<infer A, infer E0, infer R0>
+      ? Caller<A, E0 | E, R0 | R>
+      : never

@@ -38,7 +38,8 @@ const layersOf = (slot: Slot, added: ReadonlyArray<Layer>): ReadonlyArray<Layer>
 /** Whether anything is around all messages to an actor, whoever sends them. @internal */
 export const isSurrounded = (slot: Slot): boolean => layersOf(slot, NONE).length > 0
 
-class SentCall implements Call {
+/** @internal */
+export class SentCall implements Call {
   readonly kind: Call["kind"]
   readonly payload: unknown
   readonly id: number
@@ -75,8 +76,12 @@ class SentCall implements Call {
   private get handling(): Envelope | undefined {
     return this.turn?.item instanceof Envelope ? this.turn.item : undefined
   }
-  private get inherited(): number {
+  /** Until when somebody waits for the message that the sender handles itself. */
+  get inherited(): number {
     return this.handling?.deadline() ?? Infinity
+  }
+  get remaining(): number {
+    return this.deadline - this.slot.system.timers.now()
   }
   get actor(): string {
     return this.slot.path

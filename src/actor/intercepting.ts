@@ -84,6 +84,8 @@ export interface Call<out Payload = unknown> {
   readonly priority: number
   /** Monotonic milliseconds until when somebody waits for the outcome; `Infinity` for a tell. */
   readonly deadline: number
+  /** Milliseconds until then, from now; below 0 when nobody waits any more. */
+  readonly remaining: number
   /** Which run of the actor: 1 for the first. */
   readonly incarnation: number
   /** What the protocol says about the message. */
@@ -253,7 +255,7 @@ class HandledCall implements Call {
   readonly payload: unknown
   readonly envelope: Envelope
   readonly key: string
-  private readonly turn: Turn
+  readonly turn: Turn
   private readonly streams: boolean
 
   constructor(turn: Turn, key: string, payload: unknown, streams: boolean) {
@@ -292,6 +294,9 @@ class HandledCall implements Call {
   get deadline(): number {
     return this.envelope.deadline()
   }
+  get remaining(): number {
+    return this.deadline - this.slot.system.timers.now()
+  }
   get incarnation(): number {
     return this.turn.incarnation.number
   }
@@ -301,6 +306,20 @@ class HandledCall implements Call {
   get state(): Option.Option<unknown> {
     return this.turn.incarnation.stateOf("state")
   }
+}
+
+/**
+ * What whoever sent a message is answered with, as far as that is known when its handler is done: not where another actor
+ * answers, or this one later.
+ *
+ * @internal
+ */
+export const answerOf = <A, E>(call: Call, exit: Exit.Exit<A, E>): Exit.Exit<A, E> | undefined => {
+  const { envelope, turn } = call as HandledCall
+  if (!(envelope instanceof Request) || Exit.isFailure(exit)) return exit
+  if (envelope.isHandedOn) return undefined
+  if (envelope.exit?._tag === "Success") return envelope.exit as Exit.Exit<A, E>
+  return turn.item === envelope ? exit : undefined
 }
 
 const isGenerator = (value: unknown): value is Generator<AnyEffect, unknown, never> =>

@@ -144,6 +144,11 @@ export abstract class Request extends Envelope {
     this.undelivered = () => true
   }
 
+  /** Whether another actor answers it. */
+  get isHandedOn(): boolean {
+    return Object.hasOwn(this, "undelivered")
+  }
+
   override undelivered(why: Undelivered): boolean {
     if (this.exit === undefined) this.settle(this.undeliveredExit(why))
     return true
