@@ -306,15 +306,26 @@ class RefImpl extends Pipeable.Class {
     this.askView = this.tellView = this.tellUnsafeView = this.streamView = undefined
   }
 
+  protected get isSurrounded(): boolean {
+    // One with options of its own is not known to its slot, and has to look each time.
+    return this["~options"] !== Sending.defaultSendOptions || isSurrounded(this["~slot"])
+  }
+
   private view(kind: keyof Views): View {
     const compiled = this["~compiled"]
     const slot = this["~slot"]
-    // One with options of its own is not known to its slot, and has to look each time.
-    const around = this["~options"] !== Sending.defaultSendOptions || isSurrounded(slot)
+    const around = this.isSurrounded
     const known = around ? viewsAround : viewsOf
     let views = known.get(compiled)
     if (views === undefined) known.set(compiled, (views = (around ? makeViewsAround : makeViews)(compiled)))
     return new views[kind](slot, this["~options"])
+  }
+}
+
+/** Sends past what is around the messages. */
+class PastRef extends RefImpl {
+  protected override get isSurrounded(): boolean {
+    return false
   }
 }
 
@@ -339,6 +350,16 @@ const derive = <A>(ref: ActorRef<A>, options: Partial<Sending.SendOptions>): Act
 /** The same actor, sent to through interceptors. @internal */
 export const through = <A>(ref: ActorRef<A>, layer: Layer): ActorRef<A> =>
   derive(ref, { around: addLayer((ref as unknown as RefImpl)["~options"].around ?? [], layer) })
+
+/**
+ * The same actor, sent to past its callers' side: for what brings messages from another place, where that has run.
+ *
+ * @internal
+ */
+export const past = <A>(ref: ActorRef<A>): ActorRef<A> => {
+  const { "~compiled": compiled, "~options": options, "~slot": slot } = ref as unknown as RefImpl
+  return new PastRef(slot, compiled, options) as unknown as ActorRef<A>
+}
 
 // --- Public ---
 
