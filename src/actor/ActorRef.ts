@@ -49,6 +49,9 @@ const TypeId = "~effect-otp/ActorRef"
  */
 export type ProtocolOf<A> = A extends { readonly "~protocol": infer P } ? P : never
 
+// The `-?` below takes nothing away, since no message is optional. It has TypeScript compare two views message by message: by their
+// protocols alone, one whose asks can fail would pass for one whose asks cannot.
+
 /**
  * `ref.ask`: send and wait for the reply.
  *
@@ -56,7 +59,7 @@ export type ProtocolOf<A> = A extends { readonly "~protocol": infer P } ? P : ne
  * @since 0.1.0
  */
 export type Ask<Messages> = {
-  readonly [K in keyof P.Asking<Messages>]: (
+  readonly [K in keyof P.Asking<Messages>]-?: (
     ...args: P.Args<Messages[K & keyof Messages]>
   ) => Effect.Effect<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
 }
@@ -68,7 +71,7 @@ export type Ask<Messages> = {
  * @since 0.1.0
  */
 export type Tell<Messages> = {
-  readonly [K in keyof Messages]: (...args: P.Args<Messages[K]>) => Effect.Effect<void>
+  readonly [K in keyof Messages]-?: (...args: P.Args<Messages[K]>) => Effect.Effect<void>
 }
 
 /**
@@ -78,7 +81,7 @@ export type Tell<Messages> = {
  * @since 0.1.0
  */
 export type TellUnsafe<Messages> = {
-  readonly [K in keyof Messages]: (...args: P.Args<Messages[K]>) => boolean
+  readonly [K in keyof Messages]-?: (...args: P.Args<Messages[K]>) => boolean
 }
 
 /**
@@ -88,7 +91,7 @@ export type TellUnsafe<Messages> = {
  * @since 0.1.0
  */
 export type StreamOf<Messages> = {
-  readonly [K in keyof P.Streaming<Messages>]: (
+  readonly [K in keyof P.Streaming<Messages>]-?: (
     ...args: P.Args<Messages[K & keyof Messages]>
   ) => Stream.Stream<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
 }
