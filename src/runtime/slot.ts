@@ -1,6 +1,7 @@
 /**
  * A slot: the place of an actor, with its mailbox and its name. It outlives the incarnations that run in it, so a ref to
- * it stays good across restarts. This file is its life; its turns are in `turns.ts`, its sending side in `inbox.ts`.
+ * it stays good across restarts. This file is its life; its turns are in `turns.ts`, its pauses in `pausing.ts`, its sending side
+ * in `inbox.ts`.
  *
  * Invariants:
  * 1. The next incarnation begins only when the one before has ended.
@@ -16,10 +17,11 @@ import { Request, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { Incarnation } from "./incarnation.ts"
 import { keepShape } from "./shapes.ts"
+import { Pausing, type Waiting } from "./pausing.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
 import { type Tap, tapped, tell } from "./taps.ts"
-import { type CompiledHandler, NO_HANDLERS, type Program, type Taken, Turns } from "./turns.ts"
+import { type CompiledHandler, NO_HANDLERS, type Program, type Taken } from "./turns.ts"
 
 /**
  * Who decides about a slot: a supervisor, or the scope that spawned it.
@@ -55,7 +57,7 @@ interface Rare {
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
   /** Those who wait until it takes no message. */
-  pausing: ReadonlyArray<{ readonly order: number; readonly done: () => void }>
+  pausing: ReadonlyArray<Waiting>
   /** Those who look at its messages, and the handlers that they look past. */
   taps: Set<Tap> | undefined
   untapped: ReadonlyArray<CompiledHandler>
@@ -67,14 +69,12 @@ interface Rare {
 
 const NOBODY: ReadonlyArray<never> = []
 
-const nothing = (): void => undefined
-
 const INIT = new Task(() => undefined)
 
 const KEPT_ON_EXCHANGE = State.DrainRequested | State.PauseRequested
 
 /** @internal */
-export class Slot extends Turns {
+export class Slot extends Pausing {
   /** How many incarnations have been begun. */
   incarnations = 0
   program: Program
@@ -249,71 +249,16 @@ export class Slot extends Turns {
 
   // --- Pause ---
 
-  /**
-   * Takes no message after the one at hand, until `unpause` or the next incarnation. Calls back when that is so, or when
-   * there is nothing left to pause. What comes back takes it back, while it has not come to that.
-   */
-  pause(done: () => void): () => void {
-    if (this.state === State.Stopping && this.rareOrNone?.exchanging === true) this.control |= State.PauseRequested
-    return this.takesNone(State.PauseRequested, done)
+  protected get pausing(): ReadonlyArray<Waiting> {
+    return this.rareOrNone?.pausing ?? NOBODY
   }
 
-  /** Goes on with what has come in since. */
-  unpause(): void {
-    this.takesAgain(State.PauseRequested)
+  protected set pausing(pausing: ReadonlyArray<Waiting>) {
+    this.rare.pausing = pausing
   }
 
-  /** As `pause`, until `release`: for one who changes it, and who is nobody's business. One at a time. */
-  hold(done: () => void): void {
-    this.takesNone(State.HoldRequested, done)
-  }
-
-  release(): void {
-    this.takesAgain(State.HoldRequested)
-  }
-
-  private takesNone(order: number, done: () => void): () => void {
-    if (this.state >= State.Stopping) {
-      done()
-      return nothing
-    }
-    this.control |= order
-    if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
-    if (this.state === State.Paused) {
-      done()
-      return nothing
-    }
-    const waiting = { order, done }
-    this.rare.pausing = [...this.rare.pausing, waiting]
-    return () => {
-      const { pausing } = this.rare
-      if (!pausing.includes(waiting)) return
-      this.rare.pausing = pausing.filter((each) => each !== waiting)
-      if (!this.rare.pausing.some((each) => each.order === order)) this.control &= ~order
-    }
-  }
-
-  private takesAgain(order: number): void {
-    if ((this.control & order) === 0) return
-    this.control &= ~order
-    if (this.state !== State.Paused) return this.tellPaused(order)
-    if ((this.control & State.Pauses) !== 0) return
-    this.state = State.Running
-    this.endTurn()
-  }
-
-  protected paused(): void {
-    this.state = State.Paused
-    this.tellPaused(State.Pauses)
-  }
-
-  private tellPaused(orders: number): void {
-    const rare = this.rareOrNone
-    if (rare === undefined || rare.pausing === NOBODY) return
-    const { pausing } = rare
-    const others = pausing.filter(({ order }) => (order & orders) === 0)
-    rare.pausing = others.length === 0 ? NOBODY : others
-    for (const { done, order } of pausing) if ((order & orders) !== 0) done()
+  protected get isExchanging(): boolean {
+    return this.rareOrNone?.exchanging === true
   }
 
   /** Gives back what it can do without until its next message; only while it has nothing to do. */
@@ -370,7 +315,7 @@ export class Slot extends Turns {
   protected endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void {
     const incarnation = this.incarnation!
     this.state = State.Stopping
-    this.control &= this.rareOrNone?.exchanging === true ? KEPT_ON_EXCHANGE : State.DrainRequested
+    this.control &= this.isExchanging ? KEPT_ON_EXCHANGE : State.DrainRequested
     if (this.rareOrNone !== undefined) this.rareOrNone.stopReason = undefined
     this.incarnation = undefined
     this.handlers = NO_HANDLERS
