@@ -442,7 +442,8 @@ const ForwardProto: object = Object.assign(
 
 /**
  * Lets another actor answer whoever asked: `Find: ({ id }) => Actor.forward(store.ask.Get({ id }))`. The asker gets the
- * other's reply, and this actor is free at once. Takes an ask that has not been changed by other operators.
+ * other's reply, and this actor is free at once. Takes an ask that has not been changed by other operators; interceptors of its
+ * callers' side are passed by, since nobody here waits for the reply.
  *
  * @category handlers
  * @since 0.1.0

@@ -35,6 +35,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as Tracer from "effect/Tracer"
 import { ActorContext, type Incarnation, type Kept } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { Tap } from "../runtime/taps.ts"
@@ -62,7 +63,9 @@ export type {
  * @category errors
  * @since 0.1.0
  */
-export class NotUp extends Schema.TaggedError<NotUp>()("NotUp", { actor: Schema.String }) {
+export class ActorNotRunning extends Schema.TaggedError<ActorNotRunning>()("ActorNotRunning", {
+  actor: Schema.String
+}) {
   override get message(): string {
     return `${this.actor} is not running, or not the same run any more: it has restarted, or has ended`
   }
@@ -144,9 +147,9 @@ const between = <A, E, R>(slot: Slot, change: Effect.Effect<A, E, R>): Effect.Ef
 // --- State ---
 
 const keptIn = (slot: Slot, name: string) =>
-  Effect.suspend((): Effect.Effect<Kept, NotUp | NoState> => {
+  Effect.suspend((): Effect.Effect<Kept, ActorNotRunning | NoState> => {
     const { incarnation } = slot
-    if (incarnation === undefined || !slot.isUp) return Effect.fail(new NotUp({ actor: slot.path }))
+    if (incarnation === undefined || !slot.isUp) return Effect.fail(new ActorNotRunning({ actor: slot.path }))
     const kept = incarnation.states.get(name)
     if (kept !== undefined) return Effect.succeed(kept)
     return Effect.fail(new NoState({ actor: slot.path, name, known: [...incarnation.states.keys()] }))
@@ -170,7 +173,7 @@ export const getState = <A, S>(
   ref: ActorRef<A>,
   schema: Schema.Schema<S>,
   options: { readonly name?: string } = {}
-): Effect.Effect<S, NotUp | NoState | StateMismatch> => {
+): Effect.Effect<S, ActorNotRunning | NoState | StateMismatch> => {
   const { name = "state" } = options
   const slot = slotOf(ref)
   return Effect.flatMap(keptIn(slot, name), (kept) => checked(slot, name, schema, Ref.getUnsafe(kept.ref)))
@@ -188,7 +191,7 @@ export const replaceState = <A, S, E = never, R = never>(
   schema: Schema.Schema<S>,
   change: (state: S) => S | Effect.Effect<S, E, R>,
   options: { readonly name?: string } = {}
-): Effect.Effect<S, E | NotUp | NoState | StateMismatch, R> => {
+): Effect.Effect<S, E | ActorNotRunning | NoState | StateMismatch, R> => {
   const { name = "state" } = options
   const slot = slotOf(ref)
   return between(
@@ -199,7 +202,7 @@ export const replaceState = <A, S, E = never, R = never>(
       const changed = change(before)
       const after = yield* checked(slot, name, schema, Effect.isEffect(changed) ? yield* changed : changed)
       const now = yield* keptIn(slot, name)
-      if (now.ref !== state) return yield* new NotUp({ actor: slot.path })
+      if (now.ref !== state) return yield* new ActorNotRunning({ actor: slot.path })
       yield* Ref.set(state, after)
       return after
     })
@@ -334,7 +337,8 @@ export const statistics = <A>(ref: ActorRef<A>): Effect.Effect<Effect.Effect<Sta
  *
  * State goes over as it is, by name. `migrate` decodes it on the way: a schema from the old state (its encoded side) to the
  * new one, for the state called `"state"` unless `name` says otherwise; `"discard"` begins with the new behavior's own. When
- * the migration fails nothing has happened; when the new behavior does not come up the old one runs again with its state.
+ * the migration fails nothing has happened; when the new behavior does not come up, or this is interrupted before it has, the
+ * old one runs again with its state.
  *
  * **Example** (The state gets another form)
  *
@@ -378,7 +382,7 @@ export const replaceBehavior = <A, E, R, Old = never, New = never>(
   ref: ActorRef<A>,
   behavior: Behavior<A, void, E, R>,
   options: { readonly migrate?: Schema.Codec<New, Old> | "discard"; readonly name?: string } = {}
-): Effect.Effect<void, NotUp | NoState | StateMismatch | NotReplaced, R> =>
+): Effect.Effect<void, ActorNotRunning | NoState | StateMismatch | NotReplaced, R> =>
   Effect.contextWith((context: Context.Context<R>) => {
     const slot = slotOf(ref)
     const { migrate, name = "state" } = options
@@ -395,17 +399,16 @@ export const replaceBehavior = <A, E, R, Old = never, New = never>(
       )
     }
     const change = Effect.gen(function* () {
-      if (slot.incarnation === undefined || !slot.isUp) return yield* new NotUp({ actor: slot.path })
+      if (slot.incarnation === undefined || !slot.isUp) return yield* new ActorNotRunning({ actor: slot.path })
       if (migrate !== undefined && migrate !== "discard") yield* keptIn(slot, name)
       const states = new Map(Array.from(slot.incarnation.states, ([key, kept]) => [key, Ref.getUnsafe(kept.ref)]))
       const seeds = yield* migrated(states)
-      const services = slot.context
+      const own = slot.context
       // What it was started with goes first; the new behavior may need more.
-      slot.context = Context.merge(context as Context.Context<never>, services)
-      const failed = yield* exchange(slot, implOf(behavior as never).program(undefined), seeds, states)
-      if (failed === undefined) return
-      slot.context = services
-      return yield* new NotReplaced({ actor: slot.path, ...failed })
+      const services = Context.merge(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>, own)
+      const next = { program: implOf(behavior as never).program(undefined), states: seeds, services }
+      const failed = yield* Effect.interruptible(exchange(slot, next, { program: slot.program, states, services: own }))
+      if (failed !== undefined) return yield* new NotReplaced({ actor: slot.path, ...failed })
     })
     return replacing(slot, Effect.uninterruptible(change))
   })
@@ -424,39 +427,51 @@ interface Failed {
   readonly rolledBack: boolean
 }
 
-/** Begins the new program in place of the old; where that fails, the old one again with its state. */
-const exchange = (
-  slot: Slot,
-  program: Program,
-  seeds: ReadonlyMap<string, unknown>,
-  states: ReadonlyMap<string, unknown>
-): Effect.Effect<Failed | undefined> =>
+/** What an actor runs. */
+interface Version {
+  readonly program: Program
+  readonly states: ReadonlyMap<string, unknown>
+  readonly services: Context.Context<never>
+}
+
+/** Begins one version in place of another; where that fails, or is given up, the other one again with its state. */
+const exchange = (slot: Slot, next: Version, before: Version): Effect.Effect<Failed | undefined> =>
   Effect.callback((resume) => {
-    const before = slot.program
-    slot.replace(program, seeds, (exit) => {
-      if (Exit.isSuccess(exit)) {
-        slot.exchanged(true)
-        renew(slot)
-        return resume(Effect.undefined)
-      }
-      const { cause } = exit
-      const over = (rolledBack: boolean) => resume(Effect.succeed({ cause, rolledBack }))
+    let outcome: { readonly failed: Failed | undefined } | undefined
+    let givenUp: (() => void) | undefined
+    const over = (runs: boolean, failed: Failed | undefined) => {
+      slot.exchanged(runs)
+      outcome = { failed }
+      resume(Effect.succeed(failed))
+      givenUp?.()
+    }
+    const take = ({ program, services, states }: Version) => {
+      slot.program = program
+      slot.context = services
+      return states
+    }
+    const rollBack = (cause: Cause.Cause<unknown>) => {
+      const states = take(before)
       const ended = () => {
-        slot.exchanged(false)
+        over(false, { cause, rolledBack: false })
         slot.owner.onEnded(slot, slot.lastEnd!)
-        over(false)
+      }
+      if (slot.lastEnd!._tag !== "Failed") return ended()
+      slot.start((again) => (Exit.isSuccess(again) ? over(true, { cause, rolledBack: true }) : ended()), states)
+    }
+    const begin = () => take(givenUp === undefined ? next : before)
+    slot.replace(begin, (exit) => {
+      if (Exit.isSuccess(exit)) {
+        renew(slot)
+        over(true, undefined)
       }
       // Told to end meanwhile: its owner hears of that when it has.
-      if (!slot.isDown) {
-        slot.exchanged(false)
-        return over(false)
-      }
-      slot.program = before
-      if (slot.lastEnd!._tag !== "Failed") return ended()
-      slot.start((again) => {
-        if (Exit.isFailure(again)) return ended()
-        slot.exchanged(true)
-        over(true)
-      }, states)
+      else if (!slot.isDown) over(false, { cause: exit.cause, rolledBack: false })
+      else rollBack(exit.cause)
+    })
+    return Effect.callback<void>((done) => {
+      if (outcome !== undefined) return done(Effect.void)
+      givenUp = () => done(Effect.void)
+      slot.giveUpStart()
     })
   })

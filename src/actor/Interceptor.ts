@@ -421,7 +421,8 @@ export const hooks = <const O extends Match & { readonly caller?: Hooks; readonl
   })
 
 /**
- * An interceptor of handlers that each incarnation makes for itself, in its own Scope: for one that keeps something.
+ * An interceptor of handlers that each incarnation makes for itself, in its own Scope: for one that keeps something. One that
+ * does something at the caller's side too is a defect of the init: callers are not part of an incarnation.
  *
  * @category constructors
  * @since 0.1.0

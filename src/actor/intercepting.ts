@@ -17,6 +17,7 @@ import { type Envelope, KEPT, Request } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { CompiledHandler } from "../runtime/turns.ts"
+import { InvalidInterceptor } from "./interceptorOptions.ts"
 import type { Compiled } from "./Protocol.ts"
 
 /** @internal */
@@ -140,8 +141,17 @@ export const isMade = (layers: ReadonlyArray<Layer>): boolean =>
 export const makeAll = (layers: ReadonlyArray<Layer>): Effect.Effect<ReadonlyArray<Layer>, unknown> =>
   Effect.forEach(layers, (layer) => Effect.forEach(layer, (each) => made(each)))
 
-const made = (interceptor: InterceptorImpl): Effect.Effect<InterceptorImpl, unknown> =>
-  interceptor.make === undefined ? Effect.succeed(interceptor) : Effect.flatMap(interceptor.make, made)
+const made = (interceptor: InterceptorImpl): Effect.Effect<InterceptorImpl, unknown> => {
+  if (interceptor.make === undefined) return Effect.succeed(interceptor)
+  return Effect.flatMap(interceptor.make, (own) => (own.caller === undefined ? made(own) : Effect.die(outOfReach)))
+}
+
+const outOfReach = new InvalidInterceptor({
+  interceptor: "unwrap",
+  field: "caller",
+  value: undefined,
+  problem: "is out of an incarnation's reach: make one that handles, and apply the caller's side on its own"
+})
 
 // --- Refusal ---
 

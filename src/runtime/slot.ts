@@ -431,21 +431,25 @@ export class Slot extends Pausing {
   // --- Replacing ---
 
   /**
-   * Ends this incarnation and begins the next one, of another program and with state of its choice; its owner hears nothing
-   * of it. Only between two messages. Calls back as `start` does; with an interruption when it was told to end meanwhile,
-   * which its owner then hears of. What follows ends with `exchanged`.
+   * Ends this incarnation and begins the next one, which `begin` chooses once that is over: it sets the program, and gives the
+   * state to begin with; its owner hears nothing of it. Only between two messages. Calls back as `start` does; with an
+   * interruption when it was told to end meanwhile, which its owner then hears of. What follows ends with `exchanged`.
    */
-  replace(program: Program, seeds: ReadonlyMap<string, unknown>, started: Started): void {
+  replace(begin: () => ReadonlyMap<string, unknown>, started: Started): void {
     this.rare.exchanging = true
     this.rare.replacement = {
       begin: () => {
         this.rare.replacement = undefined
-        this.program = program
-        this.start(started, seeds)
+        this.start(started, begin())
       },
       cancel: () => started(Exit.interrupt())
     }
     this.endIncarnation(ExitReason.Shutdown("replaced"), true)
+  }
+
+  /** What comes up is not wanted any more. */
+  giveUpStart(): void {
+    if (this.state === State.Starting) this.incarnation!.fiber?.interruptUnsafe()
   }
 
   /** One program runs again; or, where none does, the next one begins afresh. */

@@ -1,6 +1,6 @@
 /** Changing running actors while others suspend, resume, stop and restart them (SYS). */
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Deferred, Effect, Fiber, Ref, Schedule, Schema, Stream } from "effect"
+import { Data, Deferred, Effect, Fiber, Ref, Schedule, Schema, Stream, Tracer } from "effect"
 import { Actor, Control, DynamicSupervisor, Supervisor } from "effect-otp"
 import { quiet } from "../support/recording.ts"
 
@@ -169,7 +169,7 @@ describe("SYS-03 suspended by some, held by others", () => {
       assert.strictEqual(yield* ref.ask.Add({ n: 5 }), 5)
       yield* Actor.suspend(ref)
       yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual((yield* Fiber.join(replacing))._tag, "NotUp")
+      assert.strictEqual((yield* Fiber.join(replacing))._tag, "ActorNotRunning")
       assert.deepStrictEqual([ref.status, yield* Control.getState(ref, Schema.Int)], ["suspended", 5])
     })
   )
@@ -210,6 +210,60 @@ describe("another behavior, and suspension", () => {
       yield* Actor.resume(ref)
       yield* Fiber.join(again)
       assert.strictEqual(yield* ref.ask.Add({ n: 0 }), 1)
+    })
+  )
+})
+
+describe("another behavior that is given up", () => {
+  it.effect("interrupted while the new one comes up, the old one runs on with its state", () =>
+    Effect.gen(function* () {
+      const ref = yield* Actor.spawn(tally().behavior)
+      yield* ref.ask.Add({ n: 5 })
+      const never = tally(Effect.never).behavior
+      const replacing = yield* background(Control.replaceBehavior(ref, never))
+      yield* settle
+      assert.strictEqual(ref.status, "starting")
+      yield* Fiber.interrupt(replacing)
+      assert.strictEqual(ref.status, "running")
+      assert.strictEqual(yield* ref.ask.Add({ n: 1 }), 6)
+      // What is replaced later is not held up by it.
+      yield* Control.replaceBehavior(ref, tally().behavior)
+      assert.strictEqual(yield* ref.ask.Add({ n: 1 }), 7)
+    })
+  )
+
+  it.effect("interrupted while the old one is released, the new one never begins", () =>
+    Effect.gen(function* () {
+      const released = yield* Deferred.make<void>()
+      let began = false
+      const ref = yield* Actor.spawn(tally(Effect.void, Deferred.await(released)).behavior)
+      yield* ref.ask.Add({ n: 5 })
+      const other = tally(Effect.sync(() => (began = true))).behavior
+      const replacing = yield* background(Control.replaceBehavior(ref, other))
+      yield* settle
+      const giving = yield* background(Fiber.interrupt(replacing))
+      yield* Deferred.succeed(released, undefined)
+      yield* Fiber.join(giving)
+      assert.deepStrictEqual([yield* ref.ask.Add({ n: 1 }), began], [6, false])
+    })
+  )
+
+  it.effect("who replaces is no parent of what the actor does from then on", () =>
+    Effect.gen(function* () {
+      class Spans extends Actor.Service<Spans>()("test/control/Spans", { Parent: { success: Schema.String } }) {}
+      const SpansLive = Spans.behavior(
+        Effect.succeed(
+          Spans.of({
+            Parent: () =>
+              Effect.map(Effect.serviceOption(Tracer.ParentSpan), (span) =>
+                span._tag === "Some" && span.value._tag === "Span" ? span.value.name : "none"
+              )
+          })
+        )
+      )
+      const ref = yield* Actor.spawn(SpansLive)
+      yield* Effect.withSpan(Control.replaceBehavior(ref, SpansLive), "replacing")
+      assert.strictEqual(yield* ref.ask.Parent(), "none")
     })
   )
 })

@@ -307,6 +307,19 @@ describe("interceptors that misbehave", () => {
   )
 })
 
+describe("those that each incarnation makes", () => {
+  it.effect("what cannot be made fails the start; a caller's side is refused, since nobody could have it", () =>
+    Effect.gen(function* () {
+      const Failing = Interceptor.unwrap(Effect.as(Effect.fail(new Refused({ why: "no" })), Interceptors.logging()))
+      const failed = yield* Effect.flip(Actor.spawn(work().behavior.pipe(Interceptor.apply(Failing))))
+      assert.deepStrictEqual(failed, new Refused({ why: "no" }))
+      const Both = Interceptor.unwrap(Effect.succeed(Interceptor.make({ ask: (next) => next })))
+      const exit = yield* Effect.exit(Actor.spawn(work().behavior.pipe(Interceptor.apply(Both))))
+      assert.match(String(Exit.isFailure(exit) && exit.cause), /unwrap: caller is out of an incarnation's reach/)
+    })
+  )
+})
+
 describe("the caller's side and what goes past it", () => {
   it.effect("tellUnsafe and what is forwarded pass no caller's side", () =>
     Effect.gen(function* () {
