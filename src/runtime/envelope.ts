@@ -113,8 +113,14 @@ export class Envelope implements Marks {
 export abstract class Request extends Envelope {
   target: Receiver | undefined = undefined
   exit: Exit.Exit<unknown, unknown> | undefined = undefined
+  /** Somebody is told of its outcome, and it is with an actor. As marks, on the prototype until it is so. */
+  declare isHeard: boolean
   private before: Request | undefined = undefined
   private after: Request | undefined = undefined
+
+  static {
+    Object.assign(this.prototype, { isHeard: false })
+  }
 
   /** Called once, when the outcome is known. */
   protected abstract settled(): void

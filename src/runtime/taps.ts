@@ -31,30 +31,25 @@ export const tell = (taps: ReadonlySet<Tap>, tag: number, payload: unknown, requ
   if (request !== undefined) listen(request, tag, taps)
 }
 
-/** Requests that are heard, and are with an actor. */
-const known = new WeakSet<Request>()
-/** Requests whose outcome is told. */
-const heard = new WeakSet<Request>()
-
 /** A handler is not told of what it is called for: a request has just put itself at the front. */
 const begun = (to: Receiver, tag: number, payload: unknown): Request | undefined => {
   const first = to.inflight
-  return first === undefined || first.tag !== tag || first.payload !== payload || known.has(first) ? undefined : first
+  return first === undefined || first.tag !== tag || first.payload !== payload || first.isHeard ? undefined : first
 }
 
 /** Properties of this one request, so that requests at which nobody looks have nothing to look for. */
 const listen = (request: Request, tag: number, taps: ReadonlySet<Tap>): void => {
-  known.add(request)
-  if (heard.has(request)) return
-  heard.add(request)
-  const [settle, unlink] = [request.settle.bind(request), request.unlink.bind(request)]
+  const before = Object.hasOwn(request, "isHeard")
+  request.isHeard = true
+  if (before) return
+  const { settle, unlink } = request
   request.settle = (exit) => {
     for (const tap of taps) tap.settled(tag, exit, request)
-    settle(exit)
+    settle.call(request, exit)
   }
   // Taken again, after a crash or out of a stash, it is a request still.
   request.unlink = () => {
-    known.delete(request)
-    unlink()
+    request.isHeard = false
+    unlink.call(request)
   }
 }
