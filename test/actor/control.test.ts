@@ -1,6 +1,6 @@
 /** Changing running actors while others suspend, resume, stop and restart them (SYS). */
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Deferred, Effect, Fiber, Ref, Schedule, Schema, Stream, Tracer } from "effect"
+import { Context, Data, Deferred, Effect, Exit, Fiber, Option, Ref, Schedule, Schema, Stream, Tracer } from "effect"
 import { Actor, Control, DynamicSupervisor, Supervisor } from "effect-otp"
 import { quiet } from "../support/recording.ts"
 
@@ -104,6 +104,24 @@ describe("SYS-03 suspended by some, held by others", () => {
     })
   )
 
+  it.effect("SYS-03 resuming does not let a change begin in the middle of a message", () =>
+    Effect.gen(function* () {
+      const { behavior, gate } = tally()
+      const ref = yield* Actor.spawn(behavior)
+      yield* ref.tell.Wait()
+      yield* settle
+      const replacing = yield* background(Control.replaceState(ref, Schema.Int, () => 7))
+      const suspending = yield* background(Actor.suspend(ref))
+      yield* settle
+      yield* Actor.resume(ref)
+      yield* Fiber.join(suspending)
+      yield* settle
+      assert.strictEqual(yield* Control.getState(ref, Schema.Int), 0)
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual([yield* Fiber.join(replacing), yield* ref.ask.Add({ n: 1 })], [7, 8])
+    })
+  )
+
   it.effect("one of two who suspend goes away: it is suspended for the other", () =>
     Effect.gen(function* () {
       const { behavior, gate } = tally()
@@ -188,6 +206,20 @@ describe("another behavior, and suspension", () => {
       yield* Actor.resume(ref)
       assert.strictEqual(yield* ref.ask.Add({ n: 0 }), 1)
     })
+  )
+
+  it.effect("where the old one does not come up either its supervisor restarts it, and it begins afresh", () =>
+    Effect.gen(function* () {
+      let starts = 0
+      const { behavior } = tally(Effect.suspend(() => (++starts === 2 ? Effect.fail(new Broken()) : Effect.void)))
+      const top = yield* Supervisor.start(Supervisor.make("top", { children: [behavior] }))
+      const ref = yield* Effect.provide(Tally, top.services)
+      yield* Actor.suspend(ref)
+      yield* ref.tell.Add({ n: 1 })
+      const error = yield* Effect.flip(Control.replaceBehavior(ref, tally(Effect.fail(new Broken())).behavior))
+      assert.strictEqual(error._tag === "NotReplaced" && error.rolledBack, false)
+      assert.deepStrictEqual([yield* ref.ask.Add({ n: 0 }), starts], [1, 3])
+    }).pipe(quiet)
   )
 
   it.effect("suspended or resumed while the one goes and the other comes, it is so afterwards", () =>
@@ -292,8 +324,18 @@ describe("SYS-05 statistics of what is taken in another way", () => {
       const top = yield* Supervisor.start(Supervisor.make("top", { children: [ShakyLive] }))
       const ref = yield* Effect.provide(Shaky, top.services)
       const statistics = yield* Control.statistics(ref)
+      const kinds: Array<string> = []
+      yield* Control.trace(ref).pipe(
+        Stream.runForEach((event) =>
+          Effect.sync(() => void (event._tag === "Received" && kinds.push(`${event.kind} ${event.tag}`)))
+        ),
+        background
+      )
+      yield* settle
       assert.strictEqual(yield* ref.ask.Get(), 2)
       assert.deepInclude(yield* statistics, { received: 2, replied: 1, failed: 0 })
+      yield* settle
+      assert.deepStrictEqual(kinds, ["ask Get", "ask Get"])
     }).pipe(quiet)
   )
 })
@@ -313,6 +355,48 @@ describe("SYS-06 trace of what comes and goes", () => {
       assert(received?._tag === "Received" && replied?._tag === "Replied" && replied.exit._tag === "Success")
       assert.deepStrictEqual([received.payload, replied.exit.value], ["Add object", "Add number"])
     })
+  )
+
+  it.effect("SYS-06 an error says the payload too, so it is redacted as well", () =>
+    Effect.gen(function* () {
+      const ref = yield* Actor.spawn(tally().behavior)
+      const tracing = yield* Control.trace(ref, { redact: (_, { is, path }) => [is, path === ref.path] }).pipe(
+        Stream.filter(({ _tag }) => _tag === "Replied"),
+        Stream.runHead,
+        background
+      )
+      yield* settle
+      yield* Effect.flip(ref.ask.Crash())
+      const replied = Option.getOrThrow(yield* Fiber.join(tracing))
+      assert(replied._tag === "Replied")
+      assert.deepStrictEqual(replied.exit, Exit.fail(["error", true]))
+    }).pipe(quiet)
+  )
+
+  it.effect("SYS-06 a subtree is not one whose name only begins alike", () =>
+    Effect.gen(function* () {
+      const { behavior } = tally()
+      const child = (id: string) => Supervisor.make(id, { children: [] })
+      const top = yield* Supervisor.start(Supervisor.make("top", { children: [child("a"), child("ab")] }))
+      const paths: Array<string> = []
+      yield* Control.trace(yield* top.supervisor("a"), { subtree: true }).pipe(
+        Stream.runForEach((event) => Effect.sync(() => void ("path" in event && paths.push(event.path)))),
+        background
+      )
+      yield* settle
+      for (const id of ["a", "ab"]) {
+        const below = yield* top.supervisor(id)
+        const ref = Context.get(yield* below.startChild(Supervisor.child(behavior, { id: "x" })), Tally)
+        yield* Effect.flip(ref.ask.Crash())
+        yield* ref.ask.Add({ n: 1 })
+      }
+      yield* settle
+      assert.isAbove(paths.length, 3)
+      assert.deepStrictEqual(
+        paths.filter((path) => !path.startsWith("top/a/")),
+        []
+      )
+    }).pipe(quiet)
   )
 
   it.effect("SYS-06 dynamic children are traced from when they come, and let go of when they have gone", () =>

@@ -201,6 +201,35 @@ describe("what each category does, at its edges", () => {
     )
   )
 
+  it.effect("a declared error of any class, what an interceptor refuses and what is dropped are left as they are", () =>
+    Effect.gen(function* () {
+      class Full extends Schema.TaggedError<Full>()("Full", {}) {}
+      class Box extends Actor.Service<Box>()("test/fault/Box", {
+        Put: { error: Full },
+        Refuse: {},
+        Drop: {},
+        Count: { success: Schema.Int }
+      }) {}
+      let count = 0
+      const BoxLive = Box.behavior(
+        Effect.succeed(
+          Box.of({ Put: () => Effect.fail(new Full()), Refuse: () => {}, Drop: () => {}, Count: () => ++count })
+        )
+      )
+      const Refusing = Interceptor.make({
+        handle: (next, { tag }) =>
+          tag === "Refuse" ? Interceptor.refuse(corrupt) : tag === "Drop" ? Interceptor.drop : next
+      })
+      const handled = BoxLive.pipe(Interceptor.apply(Refusing), Interceptor.apply(Fault.handling()))
+      const ref = yield* Actor.spawn(handled)
+      assert.deepStrictEqual(yield* Effect.flip(ref.ask.Put()), new Full())
+      assert.deepStrictEqual(told(yield* Effect.flip(ref.ask.Refuse())), ["HandlerFailed", corrupt])
+      const [, dropped] = told(yield* Effect.flip(ref.ask.Drop())) as [string, Interceptor.Dropped]
+      assert.strictEqual(dropped._tag, "Dropped")
+      assert.strictEqual(yield* ref.ask.Count(), 1)
+    })
+  )
+
   it.effect("a defect beside a typed error is what counts", () =>
     Effect.gen(function* () {
       const cause = Cause.combine(Cause.fail(business), Cause.die(new TypeError("a bug")))

@@ -119,6 +119,38 @@ describe("kinds of handlers", () => {
     })
   )
 
+  it.effect("a state machine whose effect an interceptor gives up goes on with the next event", () =>
+    Effect.gen(function* () {
+      class Sleeper extends StateMachine.Service<Sleeper>()("test/intercepting/Sleeper", {
+        states: { Awake: {} },
+        events: { Sleep: { success: Schema.Int }, Look: { success: Schema.Int } },
+        transitions: {}
+      }) {}
+      const sleeper = Sleeper.of({
+        initial: Sleeper.to.Awake(),
+        on: { Awake: { Sleep: () => Effect.as(Effect.never, Sleeper.reply(1)), Look: () => Sleeper.reply(2) } }
+      })
+      const Hasty = Interceptor.make({
+        tags: ["Sleep"],
+        handle: (next) =>
+          Effect.timeoutOrElse(next, {
+            duration: "1 second",
+            orElse: () => Interceptor.refuse(new Refused({ why: "late" }))
+          })
+      })
+      const ref = yield* Actor.spawn(Sleeper.behavior(sleeper).pipe(Interceptor.apply(Hasty)))
+      const sleeping = yield* Effect.forkChild(Effect.flip(ref.ask.Sleep()), { startImmediately: true })
+      const looking = yield* Effect.forkChild(ref.ask.Look(), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(sleeping)).reason._tag, "HandlerFailed")
+      assert.strictEqual(yield* Fiber.join(looking), 2)
+      const again = yield* Effect.forkChild(Effect.flip(ref.ask.Sleep()), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(again)
+      assert.strictEqual(yield* ref.ask.Look(), 2)
+    })
+  )
+
   it.effect("a message that is stashed: nothing has failed, and its hooks say so", () =>
     Effect.gen(function* () {
       const { behavior, done } = work()
@@ -341,6 +373,21 @@ describe("the caller's side and what goes past it", () => {
     })
   )
 
+  it.effect("a caller that handles a message itself waits no longer than somebody waits for that", () =>
+    Effect.gen(function* () {
+      const deadlines: Array<number> = []
+      const Spy = Interceptor.make({ ask: (next, { deadline }) => (deadlines.push(deadline), next) })
+      const ref = (yield* Actor.spawn(work().behavior)).pipe(ActorRef.withTimeout("1 hour"), Interceptor.through(Spy))
+      class Asker extends Actor.Service<Asker>()("test/intercepting/Asker", { Go: {} }) {}
+      const asker = yield* Actor.spawn(
+        Asker.behavior(Effect.succeed(Asker.of({ Go: () => Effect.ignore(ref.ask.Do({ n: 1 })) })))
+      )
+      yield* asker.ask.Go()
+      yield* ref.ask.Do({ n: 1 })
+      assert.deepStrictEqual(deadlines, [5_000, 3_600_000])
+    })
+  )
+
   it.effect("after another behavior has come, refs have its caller's side", () =>
     Effect.gen(function* () {
       const { all, write } = lines()
@@ -477,6 +524,52 @@ describe("batches", () => {
       assert.deepStrictEqual(outcomes, [100, "HandlerFailed", "HandlerFailed"])
       yield* ref.ask.Ping()
       assert.deepStrictEqual(yield* Effect.map(top.children, ([child]) => child!.incarnation), 2)
+    }).pipe(quiet)
+  )
+
+  it.effect("one that gives up before its batch begins is not in it", () =>
+    Effect.gen(function* () {
+      const batches: Array<string> = []
+      const SlowLive = slow((ns) => (batches.push(ns.join()), Effect.succeed(ns)))
+      const Apart = Interceptor.message(Slow, "Get", {
+        handle: (next, { payload }) =>
+          payload.n === 1
+            ? Effect.timeoutOrElse(next, { duration: "1 second", orElse: () => Effect.succeed(-1) })
+            : Effect.delay(next, "2 seconds")
+      })
+      const ref = yield* Actor.spawn(SlowLive.pipe(Interceptor.apply(Apart)))
+      const asking = yield* Effect.forkChild(
+        Effect.forEach([1, 2], (n) => ref.ask.Get({ n }), { concurrency: "unbounded" }),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual([yield* Fiber.join(asking), batches], [[-1, 2], ["2"]])
+    })
+  )
+
+  it.effect("a batch that crashes is taken apart where messages are tried again", () =>
+    Effect.gen(function* () {
+      const batches: Array<string> = []
+      const SlowLive = Slow.behavior(
+        Effect.succeed(
+          Slow.of({
+            Get: Actor.batched({
+              maxSize: 8,
+              run: (batch) => {
+                batches.push(batch.map(({ n }) => n).join())
+                return batches.length === 1 ? Effect.die("at first") : Effect.succeed(batch.map(({ n }) => n))
+              }
+            }),
+            Ping: () => {}
+          })
+        ),
+        { mailbox: { redeliver: 1 } }
+      ).pipe(Interceptor.apply(Interceptors.logging()))
+      const top = yield* Supervisor.start(Supervisor.make("top", { children: [SlowLive] }))
+      const ref = yield* Effect.provide(Slow, top.services)
+      const replies = yield* Effect.forEach([1, 2, 3], (n) => ref.ask.Get({ n }), { concurrency: "unbounded" })
+      assert.deepStrictEqual(replies, [1, 2, 3])
+      assert.deepStrictEqual(batches.slice(0, 2), ["1,2,3", "1"])
     }).pipe(quiet)
   )
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Logger, Metric, References, Schedule, Schema, Stream } from "effect"
 import { CircuitBreaker, RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { Actor, ActorRef, Interceptor, Interceptors, Supervisor } from "effect-otp"
+import { Actor, ActorRef, Interceptor, Interceptors, StateMachine, Supervisor } from "effect-otp"
 import { quiet } from "../support/recording.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { n: Schema.Int }) {}
@@ -284,6 +284,33 @@ describe("deduplicate", () => {
     })
   )
 
+  it.effect("a machine: what it answers at once is known, what it answers later is not", () =>
+    Effect.gen(function* () {
+      class Gate extends StateMachine.Service<Gate>()("test/ready/Gate", {
+        states: { Closed: {}, Opened: {} },
+        events: { Enter: { payload: { key: Schema.String }, success: Schema.Int }, Open: {} },
+        transitions: { Closed: { Open: "Opened" } }
+      }) {}
+      let entered = 0
+      const gate = Gate.of({
+        initial: Gate.to.Closed(),
+        on: {
+          Closed: { Enter: Gate.postpone, Open: Gate.to.Opened() },
+          Opened: { Enter: () => Gate.reply(++entered) }
+        }
+      })
+      const Once = Interceptors.deduplicate({ tags: ["Enter"], ...byKey })
+      const ref = yield* Actor.spawn(Gate.behavior(gate).pipe(Interceptor.apply(Once)))
+      const enter = ref.ask.Enter({ key: "a" })
+      const asking = yield* Effect.forkChild(Effect.all([enter, enter], { concurrency: "unbounded" }), {
+        startImmediately: true
+      })
+      yield* ref.ask.Open()
+      assert.deepStrictEqual(yield* Fiber.join(asking), [1, 2])
+      assert.deepStrictEqual([yield* enter, yield* enter], [3, 3])
+    })
+  )
+
   it("a capacity that makes no sense is refused where it is given", () => {
     for (const capacity of [0, -1, NaN, 1.5]) {
       assert.throws(() => Interceptors.deduplicate({ capacity }), /deduplicate: capacity must be a whole number/)
@@ -455,6 +482,34 @@ describe("circuitBreaker, at its edges", () => {
       yield* Fiber.interrupt(asking)
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual(yield* ref.ask.Do({ n: 1 }), 1)
+    })
+  )
+
+  it.effect("an actor that asks itself has not found out anything about itself", () =>
+    Effect.gen(function* () {
+      const breaker = yield* Interceptors.circuitBreaker({
+        tripPolicy: CircuitBreaker.consecutive(1),
+        openDuration: "1 minute"
+      })
+      const reasons: Array<string> = []
+      class Loop extends Actor.Service<Loop>()("test/ready/Loop", { Go: { success: Schema.Int }, Ping: {} }) {}
+      const ref = yield* Actor.spawn(
+        Loop.behavior(
+          Effect.map(Loop.self, (self) =>
+            Loop.of({
+              Go: () =>
+                Effect.matchEffect(self.pipe(Interceptor.through(breaker)).ask.Ping(), {
+                  onFailure: ({ reason }) => Effect.sync(() => reasons.push(reason._tag)),
+                  onSuccess: () => Effect.succeed(0)
+                }),
+              Ping: () => {}
+            })
+          )
+        )
+      )
+      yield* ref.ask.Go()
+      yield* ref.ask.Go()
+      assert.deepStrictEqual(reasons, ["AskedItself", "AskedItself"])
     })
   )
 
