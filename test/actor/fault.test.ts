@@ -227,7 +227,7 @@ describe("what each category does, at its edges", () => {
       const [, dropped] = told(yield* Effect.flip(ref.ask.Drop())) as [string, Interceptor.Dropped]
       assert.strictEqual(dropped._tag, "Dropped")
       assert.strictEqual(yield* ref.ask.Count(), 1)
-    })
+    }).pipe(Effect.provideService(Fault.Classify, () => business))
   )
 
   it.effect("a defect beside a typed error is what counts", () =>
