@@ -333,7 +333,7 @@ export const statistics = <A>(ref: ActorRef<A>): Effect.Effect<Effect.Effect<Sta
 /**
  * Gives a running actor another behavior of its class, between two messages. The old incarnation ends and releases what it
  * holds, the new one begins; the mailbox stays, refs stay good, and its supervisor does not count it as a restart. From then
- * on, restarts begin the new behavior.
+ * on, restarts begin the new behavior. Services that it needs and the actor was not started with are those of whoever replaces.
  *
  * State goes over as it is, by name. `migrate` decodes it on the way: a schema from the old state (its encoded side) to the
  * new one, for the state called `"state"` unless `name` says otherwise; `"discard"` begins with the new behavior's own. When
@@ -404,14 +404,23 @@ export const replaceBehavior = <A, E, R, Old = never, New = never>(
       const states = new Map(Array.from(slot.incarnation.states, ([key, kept]) => [key, Ref.getUnsafe(kept.ref)]))
       const seeds = yield* migrated(states)
       const own = slot.context
-      // What it was started with goes first; the new behavior may need more.
-      const services = Context.merge(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>, own)
+      const services = Context.merge(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>, birthOf(slot))
       const next = { program: implOf(behavior as never).program(undefined), states: seeds, services }
       const failed = yield* Effect.interruptible(exchange(slot, next, { program: slot.program, states, services: own }))
       if (failed !== undefined) return yield* new NotReplaced({ actor: slot.path, ...failed })
     })
     return replacing(slot, Effect.uninterruptible(change))
   })
+
+/** What it was started with goes first; a new behavior may need more, which is not for the one after it. */
+const birthOf = (slot: Slot): Context.Context<never> => {
+  const known = births.get(slot)
+  if (known !== undefined) return known
+  births.set(slot, slot.context)
+  return slot.context
+}
+
+const births = new WeakMap<Slot, Context.Context<never>>()
 
 /** Nobody can end an incarnation whose message is waiting for that. */
 const replacing = <E, R>(slot: Slot, change: Effect.Effect<void, E, R>): Effect.Effect<void, E | NotReplaced, R> =>

@@ -356,6 +356,9 @@ describe("another behavior at run time", () => {
       const ref = yield* Actor.spawn(tally().behavior)
       yield* Effect.provideService(Control.replaceBehavior(ref, greeting), Greeting, "hello")
       assert.strictEqual(yield* ref.ask.Get(), "hello!")
+      // Not those of whoever has replaced before.
+      yield* Effect.provideService(Control.replaceBehavior(ref, greeting), Greeting, "bye")
+      assert.strictEqual(yield* ref.ask.Get(), "bye!")
     })
   )
 
