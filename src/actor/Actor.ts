@@ -47,7 +47,6 @@ import { Envelope, Request } from "../runtime/envelope.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
-import { Slot } from "../runtime/slot.ts"
 import { InPlace, type Turns } from "../runtime/turns.ts"
 import { slotOf as slotOfTurn } from "./ActorContext.ts"
 import { type ActorRef, type Endable, make as makeRef, slotOf } from "./ActorRef.ts"
@@ -218,7 +217,7 @@ export const spawn: {
   Effect.withFiber((fiber): Effect.Effect<ActorRef<A>, E> => {
     const impl = implOf(behavior as never)
     const { context, nursery, path, system } = birthplaceOf(fiber.context)
-    const slot = new Slot(system, impl.program(args), nursery, context, path, ++spawned, impl.options.mailbox)
+    const slot = impl.place(system, nursery, context, path, ++spawned, args)
     nursery.adopt(slot)
     const ref = makeRef<A>(slot, impl.compiled)
     let exit: Exit.Exit<void, unknown> | undefined
@@ -568,15 +567,15 @@ export const watch = <E = never, R = never>(
     const unwatch = () => {
       active = false
       unlisten()
-      watcher.forgetWatch(target, unwatch)
+      watcher.audience.forget(target, unwatch)
     }
     const notice = (reason: ExitReason.ExitReason) => {
       if (!active) return undefined
-      watcher.forgetWatch(target, unwatch)
+      watcher.audience.forget(target, unwatch)
       const handled = onEnd === undefined ? Exit.die(new DeathPact({ actor: ref.path, reason })) : onEnd(reason)
       return handled === undefined ? undefined : Effect.provideContext(handled as Effect.Effect<unknown, E, R>, context)
     }
-    watcher.rememberWatch(target, unwatch)
+    watcher.audience.remember(target, unwatch)
     unlisten = target.watch((reason) => watcher.post(() => notice(reason)))
     return Effect.succeed(Effect.sync(unwatch))
   })

@@ -33,6 +33,7 @@ export {
   AskError,
   HandlerFailed,
   MailboxFull,
+  NoMembers,
   NotRunning,
   Restarting,
   Timeout,

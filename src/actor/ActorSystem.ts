@@ -146,6 +146,8 @@ const whyNot = (reason: DeadLetterReason | "gone" | "replayed"): string => {
       return `its mailbox holds ${reason.capacity} messages, no room is left`
     case "Poisoned":
       return "it crashes the actor"
+    case "NoMembers":
+      return "there is no member to give it to"
     case "Restarted":
       return "the actor restarts without its queue"
   }

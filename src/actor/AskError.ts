@@ -96,6 +96,18 @@ export class AskedItself extends Schema.TaggedError<AskedItself>()("AskedItself"
 }
 
 /**
+ * A router has nobody to give the request to: no member has joined, or all have ended. Ask again when somebody has.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoMembers extends Schema.TaggedError<NoMembers>()("NoMembers", {}) {
+  override get message(): string {
+    return "there is no member to give it to: let one join, and ask again"
+  }
+}
+
+/**
  * The place where the actor lives cannot be reached. Only for actors outside the process.
  *
  * @category errors
@@ -138,7 +150,16 @@ export class AskError extends Schema.TaggedError<AskError>()("AskError", {
   actor: Schema.String,
   request: Schema.String,
   payload: Schema.optionalKey(Schema.Unknown),
-  reason: Schema.Union([NotRunning, Restarting, HandlerFailed, MailboxFull, Timeout, AskedItself, Unreachable])
+  reason: Schema.Union([
+    NotRunning,
+    Restarting,
+    HandlerFailed,
+    MailboxFull,
+    NoMembers,
+    Timeout,
+    AskedItself,
+    Unreachable
+  ])
 }) {
   override get message(): string {
     return `${this.actor} did not answer ${this.request}: ${this.reason.message}`
@@ -169,6 +190,8 @@ const reasonOf = (why: Undelivered): AskError["reason"] => {
         { capacity: why.capacity, ...(why.waited === undefined ? undefined : { waited: why.waited }) },
         unchecked
       )
+    case "NoMembers":
+      return new NoMembers({}, unchecked)
     case "Timeout":
       return new Timeout({ after: Duration.millis(why.after) }, unchecked)
     case "AskedItself":

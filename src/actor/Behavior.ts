@@ -2,6 +2,7 @@
  * How an actor reacts. A behavior is a value: it can be spawned, supervised, pooled or placed elsewhere, any number of
  * times. It is made by `behavior` of an actor class.
  */
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,6 +13,8 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { MailboxOptions } from "../runtime/admission.ts"
 import type { ActorContext, Incarnation } from "../runtime/incarnation.ts"
+import { type Owner, Slot } from "../runtime/slot.ts"
+import type { System } from "../runtime/system.ts"
 import type { CompiledHandler, Init as ProgramInit, Program } from "../runtime/turns.ts"
 import type { Key } from "./ActorRef.ts"
 import { batchProblem } from "./batching.ts"
@@ -192,19 +195,40 @@ export class BehaviorImpl extends Pipeable.Class {
 
   bind(args: unknown): BehaviorImpl {
     const { source } = this
-    const bound = typeof source === "function" ? () => source(args) : source
-    return new BehaviorImpl(this.key, this.compiled, bound, this.options, this.layers)
+    return this.copy({ source: typeof source === "function" ? () => source(args) : source })
+  }
+
+  /** The same with something changed. */
+  copy(changed: {
+    readonly source?: Init
+    readonly options?: Options
+    readonly layers?: ReadonlyArray<Layer>
+  }): BehaviorImpl {
+    const { layers = this.layers, options = this.options, source = this.source } = changed
+    return new BehaviorImpl(this.key, this.compiled, source, options, layers)
   }
 
   /** The same with another layer of interceptors outside of those it has. */
   intercepted(layer: Layer): BehaviorImpl {
     if (layer.length === 0) return this
-    return new BehaviorImpl(this.key, this.compiled, this.source, this.options, addLayer(this.layers, layer))
+    return this.copy({ layers: addLayer(this.layers, layer) })
   }
 
   /** What a slot runs. Without arguments all its actors run the same. */
   program(args: unknown): Program {
     return typeof this.make === "function" ? new BoundProgram(this, args) : this.unbound
+  }
+
+  /** Makes the place of an actor of this behavior. */
+  place(
+    system: System,
+    owner: Owner,
+    context: Context.Context<never>,
+    parentPath: string,
+    name: string | number,
+    args?: unknown
+  ): Slot {
+    return new Slot(system, this.program(args), owner, context, parentPath, name, this.options.mailbox)
   }
 
   /** Makes the handlers of one incarnation, with what is around all handlers of its system. */

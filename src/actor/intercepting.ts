@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { type Envelope, KEPT, Request } from "../runtime/envelope.ts"
+import { type Envelope, KEPT } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { CompiledHandler } from "../runtime/turns.ts"
@@ -171,7 +171,7 @@ const settleRefusal = (
   { cause, dropped }: Refusal,
   { envelope, payload, slot, tag }: HandledCall
 ): Exit.Exit<undefined> => {
-  const declared = envelope instanceof Request && slot.isDeclared(cause, envelope)
+  const declared = envelope.asked !== undefined && slot.isDeclared(cause, envelope)
   if (declared) envelope.fail(Exit.failCause(cause))
   const told = declared || envelope.undelivered({ _tag: "HandlerFailed", cause })
   if ((dropped || !told) && slot.system.observed) slot.system.emit({ _tag: "Unhandled", path: slot.path, tag, payload })
@@ -281,7 +281,7 @@ class HandledCall implements Call {
     return this.turn.incarnation.host as Slot
   }
   get kind(): Call["kind"] {
-    return this.streams ? "stream" : this.envelope instanceof Request ? "ask" : "tell"
+    return this.streams ? "stream" : this.envelope.asked === undefined ? "tell" : "ask"
   }
   get actor(): string {
     return this.slot.path
@@ -326,9 +326,10 @@ class HandledCall implements Call {
  */
 export const answerOf = <A, E>(call: Call, exit: Exit.Exit<A, E>): Exit.Exit<A, E> | undefined => {
   const { envelope, turn } = call as HandledCall
-  if (!(envelope instanceof Request) || Exit.isFailure(exit)) return exit
-  if (envelope.isHandedOn) return undefined
-  if (envelope.exit?._tag === "Success") return envelope.exit as Exit.Exit<A, E>
+  const { asked } = envelope
+  if (asked === undefined || Exit.isFailure(exit)) return exit
+  if (asked.isHandedOn) return undefined
+  if (asked.exit?._tag === "Success") return asked.exit as Exit.Exit<A, E>
   return turn.item === envelope ? exit : undefined
 }
 

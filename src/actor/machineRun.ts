@@ -13,7 +13,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
-import { Envelope, Request, SET_ASIDE } from "../runtime/envelope.ts"
+import { Envelope, SET_ASIDE } from "../runtime/envelope.ts"
 import { ActorContext, type Incarnation } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
@@ -41,7 +41,7 @@ class Arrival implements Occurrence, Asker {
   }
 
   get isGone(): boolean {
-    return !this.answered && this.item instanceof Request && this.item.exit !== undefined
+    return !this.answered && this.item instanceof Envelope && this.item.asked?.exit !== undefined
   }
 
   answer(exit: Exit.Exit<unknown, unknown>): void {

@@ -10,7 +10,7 @@ import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
-import { DEFAULT_PRIORITY, Envelope, type Receiver } from "../runtime/envelope.ts"
+import { DEFAULT_PRIORITY, Envelope, type Receiver, type Request } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import { keepShape } from "../runtime/shapes.ts"
@@ -337,24 +337,27 @@ export const describeTell = (effect: unknown): AskDescription | undefined =>
 
 /** Hands a request that is being handled to another actor: its reply goes to whoever asked first. @internal */
 export const forward = (request: Envelope, to: AskDescription): void => {
-  if (!(request instanceof Ask) || request.exit !== undefined) {
+  const { asked } = request
+  if (asked === undefined || asked.exit !== undefined) {
     tellNow(to.slot, to.tag, to.payload, to.options)
+    request.forwarded()
     return
   }
-  const relay = new Relay(to.slot, to.tag, to.payload, request)
+  const relay = new Relay(to.slot, to.tag, to.payload, asked)
   relay.id = request.id
   relay.priority = request.priority
   relay.correlationId = request.correlationId
   relay.span = request.span
   relay.sender = request.sender
-  if (request.target !== undefined) request.unlink()
+  if (asked.target !== undefined) asked.unlink()
   to.slot.offerNow(relay, undefined)
+  request.forwarded()
 }
 
 /** A request taken over from another actor: it settles the first one's. */
 class Relay extends Ask {
-  private readonly first: Ask
-  constructor(slot: Slot, tag: number, payload: unknown, first: Ask) {
+  private readonly first: Request
+  constructor(slot: Slot, tag: number, payload: unknown, first: Request) {
     super(slot, tag, payload, Infinity, first.deadline())
     this.first = first
   }

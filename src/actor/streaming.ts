@@ -14,7 +14,10 @@ import type { Slot } from "../runtime/slot.ts"
 import { fromUndelivered } from "./AskError.ts"
 import type { SendOptions } from "./sending.ts"
 
-class StreamRequest extends Envelope {
+/** @internal */
+export class StreamRequest extends Envelope {
+  /** Hears when nothing of it goes on any more. */
+  onOver: (() => void) | undefined = undefined
   private readonly slot: Slot
   private readonly queue: Queue.Queue<unknown, unknown>
   private pump: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -27,9 +30,14 @@ class StreamRequest extends Envelope {
   }
 
   override deliver(to: Receiver): unknown {
-    if (this.over) return undefined
+    if (this.over) {
+      this.tellOver()
+      return undefined
+    }
     const stream = to.handlers[this.tag]!(this.payload) as Stream.Stream<unknown, unknown>
-    const { queue, slot } = this
+    const { queue } = this
+    // Not always the one it was sent to: that may have given it to another.
+    const slot = to as Slot
     const incarnation = slot.incarnation!
     const unlisten = incarnation.onEnd((exit, restarts) =>
       this.finish(restarts ? { _tag: "Restarting" } : { _tag: "NotRunning", exit })
@@ -38,6 +46,7 @@ class StreamRequest extends Envelope {
     this.pump = incarnation.runBeside(pumping, this, undefined)
     this.pump.addObserver((exit) => {
       unlisten()
+      this.tellOver()
       if (this.over) return
       if (Exit.isSuccess(exit)) {
         this.over = true
@@ -61,14 +70,23 @@ class StreamRequest extends Envelope {
   /** The consumer has gone: the producer is interrupted, and its finalizers run before this completes. */
   readonly cancel: Effect.Effect<void> = Effect.suspend(() => {
     this.over = true
-    return this.pump === undefined ? Effect.void : Fiber.interrupt(this.pump)
+    if (this.pump !== undefined) return Fiber.interrupt(this.pump)
+    this.tellOver()
+    return Effect.void
   })
+
+  private tellOver(): void {
+    const over = this.onOver
+    this.onOver = undefined
+    over?.()
+  }
 
   private finish(why: Undelivered): void {
     if (this.over) return
     this.over = true
     const error = fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why)
     Queue.failCauseUnsafe(this.queue, (Exit.fail(error) as Exit.Failure<never, unknown>).cause)
+    if (this.pump === undefined) this.tellOver()
   }
 }
 

@@ -15,6 +15,7 @@ export type { Crash }
  * - `Draining`: the recipient finishes what it had accepted and takes nothing new.
  * - `MailboxFull`: there was no room and the sender would not or could not wait.
  * - `Restarted`: the recipient restarts without its queue (`onRestart: "discard"`).
+ * - `NoMembers`: the recipient is a router with nobody to give it to.
  * - `Poisoned`: it crashed the recipient more often than `redeliver` allows.
  *
  * @category models
@@ -25,6 +26,7 @@ export type DeadLetterReason =
   | { readonly _tag: "Draining" }
   | { readonly _tag: "MailboxFull"; readonly capacity: number }
   | { readonly _tag: "Restarted" }
+  | { readonly _tag: "NoMembers" }
   | { readonly _tag: "Poisoned"; readonly crashes: ReadonlyArray<Crash> }
 
 /**

@@ -63,7 +63,7 @@ export interface MailboxOptions {
  * @category models
  * @since 0.1.0
  */
-export type MailboxRule = "priority" | "sizeOf"
+export type MailboxRule = "priority" | "sizeOf" | "route"
 
 /** A sender that waits for room. @internal */
 export interface Waiter {

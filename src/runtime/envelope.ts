@@ -34,6 +34,7 @@ export type Undelivered =
   | { readonly _tag: "Restarting" }
   | { readonly _tag: "HandlerFailed"; readonly cause: Cause.Cause<unknown> }
   | { readonly _tag: "MailboxFull"; readonly capacity: number; readonly waited: number | undefined }
+  | { readonly _tag: "NoMembers" }
   | { readonly _tag: "Timeout"; readonly after: number }
   | { readonly _tag: "AskedItself" }
 
@@ -78,6 +79,11 @@ export class Envelope implements Marks {
     this.payload = payload
   }
 
+  /** What is to be answered; `undefined`: it was told. */
+  get asked(): Request | undefined {
+    return undefined
+  }
+
   /** Monotonic milliseconds at which nobody waits for the outcome any more. */
   deadline(): number {
     return Infinity
@@ -95,6 +101,9 @@ export class Envelope implements Marks {
 
   /** The handler's answer; a tell has nobody to give it to. */
   succeed(_value: unknown): void {}
+
+  /** The actor that has it gave it to another. */
+  forwarded(): void {}
 
   /** A failure that the protocol declares as a reply. */
   fail(_exit: Exit.Exit<never, unknown>): void {}
@@ -120,6 +129,15 @@ export abstract class Request extends Envelope {
 
   static {
     Object.assign(this.prototype, { isHeard: false })
+  }
+
+  override get asked(): Request | undefined {
+    return this
+  }
+
+  /** The one that the same actor took before it, and has not answered either. */
+  get next(): Request | undefined {
+    return this.after
   }
 
   /** Called once, when the outcome is known. */

@@ -132,6 +132,25 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return { tag: this.tags[item.tag] ?? "", payload: item.payload }
   }
 
+  /** Takes out of the queue what is wanted of it, in order. */
+  takeOut<Wanted extends Item>(wanted: (item: Item) => item is Wanted): ReadonlyArray<Wanted> {
+    const out: Array<Wanted> = []
+    const kept: Array<readonly [Item, unknown]> = []
+    for (let item = this.next(); item !== undefined; item = this.next()) {
+      const payload = this.payload()
+      if (!wanted(item)) kept.push([item, payload])
+      else {
+        if (this.admission?.countsBytes === true) this.admission.taken(this.describe(item, payload))
+        out.push(item)
+      }
+    }
+    this.rewind()
+    for (const [item, payload] of kept) {
+      this.insert(item, payload, typeof item === "number" ? DEFAULT_PRIORITY : item.priority)
+    }
+    return out
+  }
+
   protected wake(): void {
     this.state = State.Queued
     if (this.enqueued) return
@@ -298,6 +317,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
 const undeliveredBecause = (reason: DeadLetterReason): Undelivered => {
   switch (reason._tag) {
     case "NotRunning":
+    case "NoMembers":
       return reason
     case "MailboxFull":
       return { _tag: "MailboxFull", capacity: reason.capacity, waited: undefined }

@@ -22,6 +22,7 @@ export abstract class Pausing extends Turns {
   protected abstract pausing: ReadonlyArray<Waiting>
   /** Whether one program makes way for another. */
   protected abstract readonly isExchanging: boolean
+  protected abstract tellFollowers(): void
 
   /**
    * Takes no message after the one at hand, until `unpause` or the next incarnation. Calls back when that is so, or when
@@ -62,6 +63,7 @@ export abstract class Pausing extends Turns {
     if (this.state < State.Stopping) {
       this.control |= order
       if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
+      this.tellFollowers()
     }
     if (this.state === State.Paused || this.state >= State.Stopping) {
       done()
@@ -79,9 +81,11 @@ export abstract class Pausing extends Turns {
   private takesAgain(order: number): void {
     if ((this.control & order) === 0) return
     this.control &= ~order
-    if (this.state !== State.Paused) return this.tellPaused(order)
-    if ((this.control & State.Pauses) !== 0) return
-    this.state = State.Running
-    this.endTurn()
+    if (this.state !== State.Paused) this.tellPaused(order)
+    else if ((this.control & State.Pauses) === 0) {
+      this.state = State.Running
+      this.endTurn()
+    }
+    this.tellFollowers()
   }
 }

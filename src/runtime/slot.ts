@@ -13,7 +13,8 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import type { MailboxOptions } from "./admission.ts"
-import { Request, Task, type Undelivered } from "./envelope.ts"
+import { Audience, type Watcher } from "./audience.ts"
+import { Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { Incarnation } from "./incarnation.ts"
 import { keepShape } from "./shapes.ts"
@@ -38,7 +39,6 @@ export interface Owner {
 }
 
 type Started = (exit: Exit.Exit<void, unknown>) => void
-type Watcher = (reason: ExitReason.ExitReason) => void
 
 /** An incarnation on its way out. */
 interface Ending {
@@ -52,8 +52,7 @@ interface Ending {
 interface Rare {
   stopReason: ExitReason.ExitReason | undefined
   ending: Ending | undefined
-  watchers: Set<Watcher> | undefined
-  watched: Map<Slot, () => void> | undefined
+  readonly audience: Audience
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
   /** Those who wait until it takes no message. */
@@ -110,8 +109,7 @@ export class Slot extends Pausing {
     return (this.rareOrNone ??= {
       stopReason: undefined,
       ending: undefined,
-      watchers: undefined,
-      watched: undefined,
+      audience: new Audience(),
       downCallbacks: NOBODY,
       releaseCallbacks: NOBODY,
       pausing: NOBODY,
@@ -144,6 +142,12 @@ export class Slot extends Pausing {
   /** Whether a message is being handled. */
   get isBusy(): boolean {
     return this.state === State.Running || this.state === State.Suspended
+  }
+
+  /** Whether it takes messages now, and will go on to. */
+  get isOpen(): boolean {
+    if (this.state < State.Idle || this.state > State.Suspended || this.state === State.Paused) return false
+    return (this.control & ~State.ContinueRequested) === 0
   }
 
   get isUp(): boolean {
@@ -199,6 +203,7 @@ export class Slot extends Pausing {
     this.state = State.Running
     if (this.control === 0 || this.obey()) this.endTurn()
     started(Exit.void)
+    this.tellFollowers()
   }
 
   /** What the incarnation before has left: requests it never answered, and the queue where a restart discards it. */
@@ -224,6 +229,7 @@ export class Slot extends Pausing {
     if (this.state >= State.Idle && this.state <= State.Paused) return this.endIncarnation(reason, false)
     this.rare.stopReason = reason
     this.control |= State.StopRequested
+    this.tellFollowers()
     if (this.state === State.Starting || this.program.stopInterrupts === true) {
       this.incarnation!.fiber?.interruptUnsafe()
     } else this.incarnation!.stopsSoon()
@@ -234,6 +240,7 @@ export class Slot extends Pausing {
     if (this.state >= State.Stopping) return
     this.control |= State.DrainRequested
     this.closeDoor()
+    this.tellFollowers()
     if (this.state === State.Idle) this.endIncarnation(ExitReason.Normal, false)
   }
 
@@ -294,6 +301,7 @@ export class Slot extends Pausing {
   /** The owner hears of a failure in a turn of the run queue. */
   protected failed(cause: Cause.Cause<unknown>): void {
     const incarnation = this.incarnation
+    this.tellFollowers()
     this.system.dispatcher.push({
       run: () => {
         if (incarnation === this.incarnation && this.state === State.Failing) this.decide(cause)
@@ -310,6 +318,7 @@ export class Slot extends Pausing {
     if (this.admission !== undefined) this.giveUpSuspect(this.admission)
     this.state = State.Running
     if (this.control === 0 || this.obey()) this.endTurn()
+    this.tellFollowers()
   }
 
   protected endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void {
@@ -322,6 +331,7 @@ export class Slot extends Pausing {
     this.continuations = undefined
     if (!restarts && this.admission !== undefined) this.giveUpSuspect(this.admission)
     incarnation.announceEnd(reason, restarts)
+    this.tellFollowers()
     const killed = reason._tag === "Killed"
     if (killed) incarnation.fiber?.interruptUnsafe()
     const releasing = incarnation.end(reason, restarts)
@@ -413,15 +423,13 @@ export class Slot extends Pausing {
     if (suspect !== undefined) this.admission!.suspect = undefined
     this.loseAll({ _tag: "NotRunning", exit: reason })
     this.tellPaused(State.Pauses)
-    const rare = this.rareOrNone
-    if (rare?.watched !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
+    const audience = this.rareOrNone?.audience
+    audience?.unwatchAll()
     if (this.system.observed && this.incarnations > 0) {
       this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
     }
-    const watchers = rare?.watchers
-    if (watchers === undefined) return
-    rare!.watchers = undefined
-    for (const watcher of watchers) watcher(reason)
+    audience?.tellFollowers()
+    audience?.tellWatchers(reason)
   }
 
   private failInflight(why: Undelivered): void {
@@ -479,9 +487,10 @@ export class Slot extends Pausing {
     }
   }
 
-  protected tookAlong(tag: number, { item, payload }: Taken): void {
+  /** A message is handled without its handler being called for it. */
+  tookAlong(tag: number, { item, payload }: Taken): void {
     const taps = this.rareOrNone?.taps
-    if (taps !== undefined) tell(taps, tag, payload, item instanceof Request ? item : undefined)
+    if (taps !== undefined) tell(taps, tag, payload, typeof item === "number" ? undefined : item.asked)
   }
 
   private rewire(handlers: ReadonlyArray<CompiledHandler>): void {
@@ -497,21 +506,21 @@ export class Slot extends Pausing {
       watcher(this.exit!)
       return () => undefined
     }
-    const watchers = (this.rare.watchers ??= new Set())
-    watchers.add(watcher)
-    return () => watchers.delete(watcher)
+    return this.rare.audience.watch(watcher)
   }
 
-  /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */
-  rememberWatch(target: Slot, unwatch: () => void): void {
-    const watched = (this.rare.watched ??= new Map())
-    watched.get(target)?.()
-    watched.set(target, unwatch)
+  /** Tells whenever it may have begun, or ceased, to take messages. Returns how to stop following. */
+  follow(follower: () => void): () => void {
+    return this.rare.audience.follow(follower)
   }
 
-  forgetWatch(target: Slot, unwatch: () => void): void {
-    const watched = this.rareOrNone?.watched
-    if (watched?.get(target) === unwatch) watched.delete(target)
+  protected tellFollowers(): void {
+    this.rareOrNone?.audience.tellFollowers()
+  }
+
+  /** Who looks at it, and whom it looks at. */
+  get audience(): Audience {
+    return this.rare.audience
   }
 }
 

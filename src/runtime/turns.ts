@@ -86,8 +86,6 @@ export abstract class Turns extends Inbox implements Receiver {
   protected abstract stopRequested(): void
   protected abstract drained(): void
   protected abstract paused(): void
-  /** Taken without its handler being called. */
-  protected abstract tookAlong(tag: number, taken: Taken): void
   abstract kill(): void
 
   /** Just started: where that happened in somebody's turn, its own first turn is the next. */
@@ -155,10 +153,8 @@ export abstract class Turns extends Inbox implements Receiver {
       const payload = this.payload()
       if (this.admission !== undefined) this.admitWaiters(this.admission, item, payload)
       this.system.dispatcher.inlined++
-      if (typeof item !== "number" && !item.begin(this)) continue
-      const taken = { item, payload: typeof item === "number" ? payload : item.payload }
-      this.tookAlong(tag, taken)
-      return taken
+      if (typeof item === "number") return { item, payload }
+      if (item.begin(this)) return { item, payload: item.payload }
     }
     return undefined
   }

@@ -155,12 +155,11 @@ const stepsOf = ({ backoff }: SpecImpl): Steps | undefined => (backoff === undef
 /** Makes the place of a child that is not a supervisor. @internal */
 export const placeOf = (spec: SpecImpl, owner: Owner, path: string, tree: Tree): Slot => {
   const { target } = spec
-  const program = programOf(spec, tree)
-  if (target._tag !== "actor") return new Slot(tree.system, program, owner, tree.base, path, spec.id)
-  const { compiled, key, options } = implOf(target.behavior)
-  const slot = new Slot(tree.system, program, owner, tree.base, path, spec.id, options.mailbox)
-  const ref = makeRef(slot, compiled)
-  if (target.provides) tree.provide(key.key, ref)
+  if (target._tag !== "actor") return new Slot(tree.system, programOf(spec, tree), owner, tree.base, path, spec.id)
+  const behavior = implOf(target.behavior)
+  const slot = behavior.place(tree.system, owner, tree.base, path, spec.id)
+  const ref = makeRef(slot, behavior.compiled)
+  if (target.provides) tree.provide(behavior.key.key, ref)
   return slot
 }
 

@@ -83,6 +83,11 @@ export class DynamicChildren {
     this.tree = node.tree
   }
 
+  /** Whether its supervisor is up, and means to stay. */
+  get isUp(): boolean {
+    return this.node.slot.isUp
+  }
+
   readonly start = (args: unknown): Effect.Effect<ActorRef<unknown>, StartError> =>
     requestStart(this.node, (start) => this.startTemplate(undefined, args, start))
 
@@ -96,6 +101,14 @@ export class DynamicChildren {
       if (existing.state === "stopping") return Effect.andThen(awaitDown(existing.slot), this.at(key))
       return Effect.succeed(refOf(existing))
     })
+
+  /** As `at`, beside the supervisor's turns: several of them start at a time. */
+  readonly atOnce = (key: string): Effect.Effect<ActorRef<unknown>, StartError> =>
+    Effect.flatten(
+      request(this.node, () =>
+        Effect.sync(() => Fiber.join(this.node.tree.system.runFork(this.startTemplate(key, key, this.begin))))
+      )
+    )
 
   readonly startChild = (
     behavior: Behavior<unknown, void, unknown, unknown>,

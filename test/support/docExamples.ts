@@ -1,7 +1,7 @@
 /**
  * Turns the examples in documentation comments into modules that are typechecked and run, so that none can go stale.
  *
- * An example is a fence marked `import.meta.vitest`, in a comment of any file of src or in README.md. A comment that
+ * An example is a fence marked `import.meta.vitest`, in a comment of any file of src, in README.md or in the guides. A comment that
  * starts with `=>` after an expression statement says what the expression is equal to, deeply:
  *
  *     **Example** (Adding)
@@ -94,7 +94,9 @@ export const docExamplesOf = (source: string, text: string): ReadonlyArray<DocEx
  */
 export const writeDocExamples = (root: string): ReadonlyArray<DocExample> => {
   const folder = join(root, ".cache", "doc-examples")
-  const examples = globSync(["README.md", "src/**/*.ts"], { cwd: root })
+  const examples = globSync(["README.md", "src/**/*.ts", "docs-site/src/content/docs/{,guides/}*.{md,mdx}"], {
+    cwd: root
+  })
     .sort()
     .flatMap((source) => docExamplesOf(source.replaceAll("\\", "/"), readFileSync(join(root, source), "utf8")))
     .map((example) => ({ ...example, file: join(folder, example.file) }))
