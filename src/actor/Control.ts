@@ -37,6 +37,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
 import { ActorContext, type Incarnation, type Kept } from "../runtime/incarnation.ts"
+import { moreOf, provideMore } from "../runtime/services.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { Tap } from "../runtime/taps.ts"
 import type { Program } from "../runtime/turns.ts"
@@ -403,24 +404,14 @@ export const replaceBehavior = <A, E, R, Old = never, New = never>(
       if (migrate !== undefined && migrate !== "discard") yield* keptIn(slot, name)
       const states = new Map(Array.from(slot.incarnation.states, ([key, kept]) => [key, Ref.getUnsafe(kept.ref)]))
       const seeds = yield* migrated(states)
-      const own = slot.context
-      const services = Context.merge(Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>, birthOf(slot))
+      const services = Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>
       const next = { program: implOf(behavior as never).program(undefined), states: seeds, services }
-      const failed = yield* Effect.interruptible(exchange(slot, next, { program: slot.program, states, services: own }))
+      const before = { program: slot.program, states, services: moreOf(slot) }
+      const failed = yield* Effect.interruptible(exchange(slot, next, before))
       if (failed !== undefined) return yield* new NotReplaced({ actor: slot.path, ...failed })
     })
     return replacing(slot, Effect.uninterruptible(change))
   })
-
-/** What it was started with goes first; a new behavior may need more, which is not for the one after it. */
-const birthOf = (slot: Slot): Context.Context<never> => {
-  const known = births.get(slot)
-  if (known !== undefined) return known
-  births.set(slot, slot.context)
-  return slot.context
-}
-
-const births = new WeakMap<Slot, Context.Context<never>>()
 
 /** Nobody can end an incarnation whose message is waiting for that. */
 const replacing = <E, R>(slot: Slot, change: Effect.Effect<void, E, R>): Effect.Effect<void, E | NotReplaced, R> =>
@@ -440,7 +431,8 @@ interface Failed {
 interface Version {
   readonly program: Program
   readonly states: ReadonlyMap<string, unknown>
-  readonly services: Context.Context<never>
+  /** Those besides the services of the actor's spec, which go first. */
+  readonly services: Context.Context<never> | undefined
 }
 
 /** Begins one version in place of another; where that fails, or is given up, the other one again with its state. */
@@ -456,7 +448,7 @@ const exchange = (slot: Slot, next: Version, before: Version): Effect.Effect<Fai
     }
     const take = ({ program, services, states }: Version) => {
       slot.program = program
-      slot.context = services
+      provideMore(slot, services)
       return states
     }
     const rollBack = (cause: Cause.Cause<unknown>) => {

@@ -280,6 +280,30 @@ describe("another behavior that is given up", () => {
     })
   )
 
+  it.effect("services that the new one was given are there after a restart too", () =>
+    Effect.gen(function* () {
+      class Greeting extends Context.Service<Greeting, string>()("test/control/Greeting") {}
+      class Greeter extends Actor.Service<Greeter>()("test/control/Greeter", {
+        Greet: { success: Schema.String },
+        Crash: {}
+      }) {}
+      const Crash = () => Effect.fail(new Broken())
+      const plain = Greeter.behavior(Effect.succeed(Greeter.of({ Greet: () => "plain", Crash })))
+      const greeting = Greeter.behavior(Effect.map(Greeting, (text) => Greeter.of({ Greet: () => text, Crash })))
+      const top = yield* Supervisor.start(
+        Supervisor.make("top", { intensity: { restarts: 9, within: "1 minute" }, children: [plain] })
+      )
+      const ref = yield* Effect.provide(Greeter, top.services)
+      yield* Effect.provideService(Control.replaceBehavior(ref, greeting), Greeting, "hello")
+      assert.strictEqual(yield* ref.ask.Greet(), "hello")
+      yield* ref.tell.Crash()
+      assert.strictEqual(yield* ref.ask.Greet(), "hello")
+      yield* Control.replaceBehavior(ref, plain)
+      yield* ref.tell.Crash()
+      assert.strictEqual(yield* ref.ask.Greet(), "plain")
+    }).pipe(quiet)
+  )
+
   it.effect("who replaces is no parent of what the actor does from then on", () =>
     Effect.gen(function* () {
       class Spans extends Actor.Service<Spans>()("test/control/Spans", { Parent: { success: Schema.String } }) {}
