@@ -314,7 +314,7 @@ export const kill = <A>(ref: ActorRef<A>): Effect.Effect<ExitReason.ExitReason> 
 
 /**
  * Lets an actor take no message after the one at hand: what comes in waits, until `resume` or a restart, which begins
- * afresh. Completes when it is so; twice is as good as once. An actor that suspends itself, in its init say, is suspended
+ * afresh. Completes when it is so; twice is as good as once; interrupted before, it leaves the actor as it was. An actor that suspends itself, in its init say, is suspended
  * once it is done with what it does. It can still be stopped, drained (which waits for `resume`) and killed.
  *
  * **Example** (Nothing is lost meanwhile)
@@ -351,7 +351,7 @@ export const suspend = <A>(ref: ActorRef<A>): Effect.Effect<void> =>
       slot.pause(() => undefined)
       return Effect.void
     }
-    return Effect.callback((resume) => slot.pause(() => resume(Effect.void)))
+    return Effect.callback((resume) => Effect.sync(slot.pause(() => resume(Effect.void))))
   })
 
 /**
@@ -441,7 +441,8 @@ const ForwardProto: object = Object.assign(
 
 /**
  * Lets another actor answer whoever asked: `Find: ({ id }) => Actor.forward(store.ask.Get({ id }))`. The asker gets the
- * other's reply, and this actor is free at once. Takes an ask that has not been changed by other operators.
+ * other's reply, and this actor is free at once. Takes an ask that has not been changed by other operators; interceptors of its
+ * callers' side are passed by, since nobody here waits for the reply.
  *
  * @category handlers
  * @since 0.1.0

@@ -44,8 +44,11 @@ export interface Options {
   readonly askTimeout?: Duration.Input
   /** How much work is done before others, timers and I/O get their turn. */
   readonly slice?: Partial<SliceLimits>
-  /** Their caller's side is around every message to an actor of the system, outside of what behaviors have. */
-  readonly interceptors?: ReadonlyArray<Interceptor<unknown, unknown>>
+  /**
+   * Around the messages to all actors of the system, outside of what behaviors have. They can add no failures and no needs of
+   * their own: nobody would know of them.
+   */
+  readonly interceptors?: ReadonlyArray<Interceptor>
 }
 
 /** Systems nobody made by hand: one for each Clock and Scheduler, gone with them. */

@@ -20,7 +20,7 @@ import type { Key } from "./ActorRef.ts"
 import { batchProblem } from "./batching.ts"
 import { checkOptions, InvalidOption } from "./behaviorOptions.ts"
 import { compileHandler } from "./handlers.ts"
-import { addLayer, interceptHandler, isMade, type Layer, makeAll } from "./intercepting.ts"
+import { addLayer, hasCaller, hasHandler, interceptHandler, isMade, type Layer, makeAll } from "./intercepting.ts"
 import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
@@ -162,9 +162,13 @@ export class BehaviorImpl extends Pipeable.Class {
   readonly options: Options
   /** Interceptors, the innermost layer first. */
   readonly layers: ReadonlyArray<Layer>
+  /** Those of them that do something where messages are sent. */
+  readonly around: ReadonlyArray<Layer>
   private readonly source: Init
   private readonly make: Init
   private readonly unbound: Program
+  /** The same with what systems add, made when the first of its actors starts there. */
+  private extended: WeakMap<Layer, BehaviorImpl> | undefined = undefined
 
   constructor(
     key: Key<unknown>,
@@ -179,6 +183,7 @@ export class BehaviorImpl extends Pipeable.Class {
     this.compiled = compiled
     this.options = options
     this.layers = layers
+    this.around = layers.length === 0 ? layers : layers.filter(hasCaller)
     this.source = init
     this.make = typeof init === "function" ? init : this.prepared(init)
     this.unbound = new BoundProgram(this, undefined)
@@ -226,8 +231,17 @@ export class BehaviorImpl extends Pipeable.Class {
     return new Slot(system, this.program(args), owner, context, parentPath, name, this.options.mailbox)
   }
 
-  /** Makes the handlers of one incarnation. */
+  /** Makes the handlers of one incarnation, with what is around all handlers of its system. */
   init(args: unknown, incarnation: Incarnation): ProgramInit {
+    const shared = incarnation.host.system.around as Layer | undefined
+    if (shared === undefined || !hasHandler(shared)) return this.begin(args, incarnation)
+    const extended = (this.extended ??= new WeakMap())
+    let behavior = extended.get(shared)
+    if (behavior === undefined) extended.set(shared, (behavior = this.intercepted(shared)))
+    return behavior.begin(args, incarnation)
+  }
+
+  private begin(args: unknown, incarnation: Incarnation): ProgramInit {
     const made = this.made(args)
     const compiled = isSyncInit(made) ? this.afterwards(runSyncInit(made, incarnation)) : made
     const { idle, stuckAfter } = this.options
@@ -322,7 +336,7 @@ class BoundProgram implements Program {
     return this.behavior.compiled.annotations
   }
   get around(): ReadonlyArray<Layer> {
-    return this.behavior.layers
+    return this.behavior.around
   }
   declares(tag: number, error: unknown): boolean {
     return this.behavior.compiled.declares(tag, error)

@@ -36,7 +36,7 @@ export interface SendOptions {
   readonly buffer: number
   /** Given where it was known before sending; 0: none yet. */
   readonly id: number
-  /** What is around each message. */
+  /** What the ref adds to what is around each message. */
   readonly around: Layers | undefined
 }
 

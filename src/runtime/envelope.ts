@@ -130,8 +130,14 @@ export class Envelope implements Marks {
 export abstract class Request extends Envelope {
   target: Receiver | undefined = undefined
   exit: Exit.Exit<unknown, unknown> | undefined = undefined
+  /** Somebody is told of its outcome, and it is with an actor. As marks, on the prototype until it is so. */
+  declare isHeard: boolean
   private before: Request | undefined = undefined
   private after: Request | undefined = undefined
+
+  static {
+    Object.assign(this.prototype, { isHeard: false })
+  }
 
   override get asked(): Request | undefined {
     return this
@@ -172,6 +178,11 @@ export abstract class Request extends Envelope {
   handedOn(): void {
     this.succeed = this.fail = () => undefined
     this.undelivered = () => true
+  }
+
+  /** Whether another actor answers it. */
+  get isHandedOn(): boolean {
+    return Object.hasOwn(this, "undelivered")
   }
 
   override undelivered(why: Undelivered): boolean {

@@ -366,7 +366,7 @@ export abstract class Turns extends Inbox implements Receiver {
 
   /** Whether it was told to take no message from here on. */
   private pauses(): boolean {
-    if ((this.control & State.PauseRequested) === 0) return false
+    if ((this.control & State.Pauses) === 0) return false
     this.paused()
     return true
   }
