@@ -145,6 +145,8 @@ const whyNot = (reason: DeadLetterReason | "gone" | "replayed"): string => {
       return "it crashes the actor"
     case "Restarted":
       return "the actor restarts without its queue"
+    case "BufferFull":
+      return `its buffer holds ${reason.capacity} events, no room is left`
   }
 }
 

@@ -16,6 +16,7 @@ export type { Crash }
  * - `MailboxFull`: there was no room and the sender would not or could not wait.
  * - `Restarted`: the recipient restarts without its queue (`onRestart: "discard"`).
  * - `Poisoned`: it crashed the recipient more often than `redeliver` allows.
+ * - `BufferFull`: a stage emitted more than was asked for and more than its buffer holds.
  *
  * @category models
  * @since 0.1.0
@@ -26,6 +27,7 @@ export type DeadLetterReason =
   | { readonly _tag: "MailboxFull"; readonly capacity: number }
   | { readonly _tag: "Restarted" }
   | { readonly _tag: "Poisoned"; readonly crashes: ReadonlyArray<Crash> }
+  | { readonly _tag: "BufferFull"; readonly capacity: number }
 
 /**
  * An undeliverable message: who should have got it, what it was, who sent it when that is known, and why it failed.

@@ -300,6 +300,7 @@ const undeliveredBecause = (reason: DeadLetterReason): Undelivered => {
     case "NotRunning":
       return reason
     case "MailboxFull":
+    case "BufferFull":
       return { _tag: "MailboxFull", capacity: reason.capacity, waited: undefined }
     case "Draining":
       return { _tag: "NotRunning", exit: ExitReason.Normal }
