@@ -429,7 +429,10 @@ const chain = (result: unknown, next: (value: unknown) => Work): Work => {
   return effect === undefined ? next(result) : Effect.flatMap(effect, (value) => next(value) ?? Effect.void)
 }
 
-const inOrder = (first: Effect.Effect<unknown, unknown> | undefined, second: Effect.Effect<unknown, unknown> | undefined): Work => {
+const inOrder = (
+  first: Effect.Effect<unknown, unknown> | undefined,
+  second: Effect.Effect<unknown, unknown> | undefined
+): Work => {
   if (first === undefined || second === undefined) return (first ?? second) as Work
   return Effect.andThen(first, second) as Work
 }

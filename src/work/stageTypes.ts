@@ -4,6 +4,8 @@
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { ActorContext } from "../actor/ActorContext.ts"
 import type { ActorRef } from "../actor/ActorRef.ts"
 import type { Behavior, Crash, Handlers, Options, Services } from "../actor/Behavior.ts"
@@ -244,9 +246,7 @@ type Only<H, Known> = H & { readonly [K in Exclude<keyof H, keyof Known>]: never
  */
 export interface ProducerClass<Self, Id extends string, Out, P extends Protocol>
   extends Class<Self>, EmittingClass<Out> {
-  new (
-    _: never
-  ): Context.ServiceClass.Shape<Id, ActorRef<Self>> & { readonly "~protocol": P; readonly "~emits": Out }
+  new (_: never): Context.ServiceClass.Shape<Id, ActorRef<Self>> & { readonly "~protocol": P; readonly "~emits": Out }
   readonly key: Id
   /** Types a table of handlers in place. */
   of<const H extends ProducerHandlers<Out> & Handlers<P>>(handlers: Only<H, ProducerHandlers<Out> & P>): H
@@ -256,6 +256,25 @@ export interface ProducerClass<Self, Id extends string, Out, P extends Protocol>
     options?: Options<keyof P & string, Bare<P>> & EmittingOptions<Out>
   ): Behavior<Self, Args, EX | Crash<P, H>, Services<H, RX>>
 }
+
+/**
+ * A producer without messages of its own can be fed by a stream.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FromStream<Self, Out, P> = keyof P extends never
+  ? {
+      /**
+       * A behavior that emits a stream's elements, as many as are asked for, and ends with it once all are taken. The stream
+       * runs anew at each start and restart; its failure ends the actor.
+       */
+      readonly from: <E, R>(
+        stream: Stream.Stream<Out, E, R>,
+        options?: EmittingOptions<Out>
+      ) => Behavior<Self, void, E, Exclude<R, Scope.Scope | ActorContext>>
+    }
+  : unknown
 
 /**
  * A consumer class: the service key of its ref, and the maker of its behaviors.

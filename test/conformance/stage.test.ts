@@ -81,10 +81,10 @@ describe("buffer", () => {
       const producer = yield* Actor.spawn(counter({ buffer: { size: 5 }, asked }))
       yield* producer.ask.Queue({ events: [-5, -4, -3] })
       yield* producer.ask.Queue({ events: [-2, -1] })
-      assert.strictEqual(yield* Stage.buffered(producer), 5)
+      assert.strictEqual((yield* Stage.status(producer)).buffered, 5)
       const { batches } = yield* subscribed(producer, { maxDemand: 4, minDemand: 0 }, 4)
       assert.deepStrictEqual(yield* Queue.takeN(batches, 4), [[-5, -4, -3, -2], [-1], [0, 1, 2], [3, 4, 5, 6]])
-      assert.strictEqual(yield* Stage.buffered(producer), 0)
+      assert.strictEqual((yield* Stage.status(producer)).buffered, 0)
       assert.deepStrictEqual(asked, [3, 4])
       assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
     })
@@ -184,7 +184,10 @@ describe("dispatchers", () => {
 
   it.effect("STAGE-09 a partition that there is not is an error, on both sides", () =>
     Effect.gen(function* () {
-      const dispatcher = { partitions: ["even", "odd"], by: (n: number) => (n % 2 === 0 ? "even" : n < 5 ? "odd" : "prime") }
+      const dispatcher = {
+        partitions: ["even", "odd"],
+        by: (n: number) => (n % 2 === 0 ? "even" : n < 5 ? "odd" : "prime")
+      }
       const producer = yield* Actor.spawn(counter({ dispatcher, last: -1 }))
       const even = yield* subscribed(producer, { partition: "even", cancel: "temporary" })
       const refused = (partition: string) => Effect.flip(subscribed(producer, { partition, cancel: "temporary" }))

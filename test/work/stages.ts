@@ -43,7 +43,10 @@ export class Doubler extends Stage.ProducerConsumer<Doubler>()(
 ) {}
 
 /** Emits everything twice; `got` gets the batches it takes. */
-export const doubler = (got: Queue.Enqueue<ReadonlyArray<number>>, options: Parameters<typeof Doubler.behavior>[1] = {}) =>
+export const doubler = (
+  got: Queue.Enqueue<ReadonlyArray<number>>,
+  options: Parameters<typeof Doubler.behavior>[1] = {}
+) =>
   Doubler.behavior(
     Effect.sync(() =>
       Doubler.of({
