@@ -23,6 +23,10 @@ export class Line {
   /** Events sent, ever. */
   sent = 0
   epoch = 0
+  /**
+   * What is given back when the consumer ends. Only the first is on its way: what comes behind stays here, where it is no
+   * dead letter.
+   */
   unacknowledged: Array<Delivery> = []
   private readonly deliver: (delivery: Delivery) => void
 
@@ -44,15 +48,15 @@ export class Line {
   acknowledge(handled: number): void {
     const { unacknowledged } = this
     const open = unacknowledged.findIndex(({ events, sent }) => sent + events.length > handled)
-    unacknowledged.splice(0, open < 0 ? unacknowledged.length : open)
+    const done = unacknowledged.splice(0, open < 0 ? unacknowledged.length : open)
+    if (done.length > 0 && unacknowledged.length > 0) this.deliver(unacknowledged[0]!)
   }
 
   /** Another run of the consumer: it gets again what the one before left unhandled, and else hears how much was sent. */
   resume(epoch: number): void {
     this.epoch = epoch
     this.unacknowledged = this.unacknowledged.map((delivery) => ({ ...delivery, epoch }))
-    for (const delivery of this.unacknowledged) this.deliver(delivery)
-    if (this.unacknowledged.length === 0) this.deliver(this.delivery([], false))
+    this.deliver(this.unacknowledged[0] ?? this.delivery([], false))
   }
 
   private post(events: ReadonlyArray<unknown>, continues: boolean): void {
@@ -60,7 +64,7 @@ export class Line {
     this.pending -= events.length
     this.sent += events.length
     if (this.subscription.delivery === "at-least-once") this.unacknowledged.push(delivery)
-    this.deliver(delivery)
+    if (this.unacknowledged.length <= 1) this.deliver(delivery)
   }
 
   private delivery(events: ReadonlyArray<unknown>, continues: boolean): Delivery {
