@@ -117,7 +117,8 @@ export const defineStage = (
       const upstreams = upstreamsOf(id, subscribeTo ?? [])
       const run = (handlers: Effect.Effect<Callbacks, unknown>) => runInit(self, config, upstreams, handlers)
       const wrapped = typeof init === "function" ? (args: unknown) => run(init(args)) : run(init)
-      return (behavior as (init: unknown, options: unknown) => unknown)(wrapped, own)
+      const needs = upstreams.map(({ to }) => to)
+      return (behavior as (init: unknown, options: unknown) => unknown)(wrapped, { needs, ...own })
     },
     emit: (events: ReadonlyArray<unknown>) => Effect.flatMap(ownCore, (core) => core.emit(events) ?? Effect.void),
     whenTaken,

@@ -295,7 +295,7 @@ export interface ConsumerClass<Self, Id extends string, In, P extends Protocol> 
     EX = never,
     RX = never,
     Args = void,
-    const S extends ReadonlyArray<Upstream<In>> = readonly []
+    const S extends ReadonlyArray<Upstream<In>> = ReadonlyArray<Upstream<In>>
   >(
     init: Init<H, EX, RX, Args>,
     options?: Options<keyof P & string, Bare<P>> & TakingOptions<S>
@@ -327,7 +327,7 @@ export interface ProducerConsumerClass<Self, Id extends string, In, Out, P exten
     EX = never,
     RX = never,
     Args = void,
-    const S extends ReadonlyArray<Upstream<In>> = readonly []
+    const S extends ReadonlyArray<Upstream<In>> = ReadonlyArray<Upstream<In>>
   >(
     init: Init<H, EX, RX, Args>,
     options?: Options<keyof P & string, Bare<P>> & TakingOptions<S> & EmittingOptions<Out>

@@ -350,6 +350,22 @@ describe("stages are actors", () => {
       assert.strictEqual(yield* Deferred.await(done).pipe(Effect.provide(Supervisor.layer(Tree))), 5_050)
     })
   )
+
+  it.effect("a graph of stages finds its order by itself", () =>
+    Effect.gen(function* () {
+      const done = yield* Deferred.make<ReadonlyArray<number>>()
+      const SinkLive = Sink.behavior(
+        Effect.succeed(Sink.of({ events: (batch) => Deferred.succeed(done, batch), Sync: () => {}, Crash: () => {} })),
+        { subscribeTo: [Squares] }
+      )
+      const SquaresLive = Squares.behavior(Effect.succeed(Squares.of({ events: (batch) => batch.map((n) => n * n) })), {
+        subscribeTo: [Feed]
+      })
+      const Tree = Supervisor.graph("stages", { children: [SinkLive, SquaresLive, Feed.from(Stream.range(1, 3))] })
+      const got = yield* Deferred.await(done).pipe(Effect.provide(Supervisor.layer(Tree)))
+      assert.deepStrictEqual(got, [1, 4, 9])
+    })
+  )
 })
 
 describe("refused where it is written", () => {
