@@ -11,6 +11,7 @@ import { coreOf, type DemandMode } from "./stageCore.ts"
 import { refusalOf } from "./stageDefinition.ts"
 import {
   checkSubscribeOptions,
+  InvalidStageOption,
   type SubscribeOptions,
   type Subscription,
   type SubscriptionImpl,
@@ -91,7 +92,7 @@ export const cancel = (
   Effect.suspend(() => tells(subscription.producer).Cancel({ subscription, reason, continues: true, ended: false }))
 
 /**
- * Asks for more events on a subscription whose `demand` is `manual`.
+ * Asks for more events on a subscription whose `demand` is `manual`: a whole number of 1 or more, else a defect.
  *
  * @category subscribing
  * @since 0.1.0
@@ -100,7 +101,14 @@ export const ask: {
   (count: number): (subscription: Subscription) => Effect.Effect<void>
   (subscription: Subscription, count: number): Effect.Effect<void>
 } = dual(2, (subscription: Subscription, count: number): Effect.Effect<void> =>
-  Effect.suspend(() => tells(subscription.producer).Ask({ subscription, count, handled: 0 }))
+  Effect.suspend(() => {
+    if (Number.isInteger(count) && count >= 1) {
+      return tells(subscription.producer).Ask({ subscription, count, handled: 0 })
+    }
+    const problem = "must be a whole number of 1 or more"
+    const { path } = subscription.consumer
+    return Effect.die(new InvalidStageOption({ stage: path, field: "the count of Stage.ask", value: count, problem }))
+  })
 )
 
 /**

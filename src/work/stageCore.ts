@@ -167,7 +167,11 @@ export class Core {
   finish(reason: ExitReason.ExitReason): void {
     for (const unwatch of this.unwatchers.values()) unwatch()
     for (const source of this.sources.values()) source.unwatch()
-    if (this.outlet !== undefined) this.lose(this.outlet.leftover(), { _tag: "NotRunning", exit: reason })
+    const { outlet } = this
+    if (outlet === undefined) return
+    // Before those who take it hear of the end: they watch since later.
+    for (const delivery of outlet.waiting) tellNow(delivery.subscription.consumer, "Events", delivery)
+    this.lose(outlet.leftover(), { _tag: "NotRunning", exit: reason })
   }
 
   // --- Emitting ---
@@ -409,6 +413,10 @@ export class Core {
     this.slot.postOwn(new Envelope(this.slot.program.tags.indexOf(tag), payload))
   }
 }
+
+/** For where there is no turn to tell something in. */
+const tellNow = ({ tellUnsafe }: ActorRef<unknown>, tag: string, payload: unknown): void =>
+  void (tellUnsafe as unknown as Readonly<Record<string, (payload: unknown) => boolean>>)[tag]!(payload)
 
 const endsWith = ({ cancel }: SubscriptionImpl, reason: ExitReason.ExitReason): boolean =>
   cancel === "permanent" || (cancel === "transient" && ExitReason.isAbnormal(reason))

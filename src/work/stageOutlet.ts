@@ -61,7 +61,7 @@ export class Outlet {
     const line = this.lines.get(subscription)
     if (line === undefined) return false
     this.lines.delete(subscription)
-    const unhandled = line.unacknowledged.flatMap(({ events }) => events)
+    const unhandled = line.unacknowledged.splice(0).flatMap(({ events }) => events)
     this.buffer.unshift(this.dispatcher.remove(line, unhandled))
     this.settle()
     return true
@@ -108,6 +108,11 @@ export class Outlet {
     const hasPassed = () => this.buffer.hasPassed(place) && passedAside() && until.every(isHandled)
     this.markers = [...this.markers, { hasPassed, run }]
     this.settle()
+  }
+
+  /** What consumers were to get once they had handled what they have. */
+  get waiting(): ReadonlyArray<Delivery> {
+    return [...this.lines.values()].flatMap(({ unacknowledged }) => unacknowledged.slice(1))
   }
 
   /** What is left when it ends. */

@@ -29,7 +29,8 @@ export interface SubscribeOptions<in Out = never> {
   readonly cancel?: "permanent" | "transient" | "temporary"
   /**
    * `at-least-once`: what it has not handled to the end is given back when it crashes or ends, to its next run or to the
-   * other consumers. Default `at-most-once`: a batch that crashes it is lost with the message, as any message is.
+   * other consumers; it gets a batch when it has handled the one before. Default `at-most-once`: a batch that crashes it is
+   * lost with the message, as any message is.
    */
   readonly delivery?: "at-most-once" | "at-least-once"
   /** The partition to take, where the producer has partitions. */

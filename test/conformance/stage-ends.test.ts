@@ -2,7 +2,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Queue, Schema, Stream } from "effect"
 import { Actor, ActorContext, type ActorRef, ActorSystem, ExitReason, Stage, Supervisor } from "effect-otp"
-import { Counter, counter, doubler, range, settle, Sink, sink, spawnSink, subscribed, told } from "../work/stages.ts"
+import {
+  Counter,
+  counter,
+  Doubler,
+  doubler,
+  range,
+  settle,
+  Sink,
+  sink,
+  spawnSink,
+  subscribed,
+  told
+} from "../work/stages.ts"
 
 describe("cancel", () => {
   const ends = {
@@ -256,6 +268,104 @@ describe("restarts", () => {
         assert.strictEqual(consumer.status, "running")
       }).pipe(Effect.provide(Supervisor.layer(Tree)))
     })
+  )
+})
+
+describe("restarts in the middle", () => {
+  it.effect("a producer-consumer that crashes loses its batch, or gets it again, and what waits for demand stays", () =>
+    Effect.gen(function* () {
+      for (const delivery of ["at-most-once", "at-least-once"] as const) {
+        let crashes = 1
+        const log = yield* told
+        const Middle = Doubler.behavior(
+          Effect.succeed(
+            Doubler.of({
+              events: (batch) => {
+                if (batch.includes(6) && crashes-- > 0) throw new Error("crash")
+                return batch.flatMap((n) => [n, n])
+              },
+              Sync: () => {}
+            })
+          ),
+          { subscribeTo: [{ to: Counter, maxDemand: 8, minDemand: 6, delivery }] }
+        )
+        const Tree = Supervisor.make("doubling", { children: [counter({ last: 29 }), Middle, sink(log)] })
+        const got = yield* Effect.gen(function* () {
+          const [producer, middle, consumer] = [yield* Counter, yield* Doubler, yield* Sink]
+          yield* settle(producer)
+          yield* Stage.subscribe(consumer, { to: middle, maxDemand: 3, minDemand: 0 })
+          const all: Array<number> = []
+          while (all.at(-1) !== 29) all.push(...(yield* Queue.take(log.batches)))
+          return all
+        }).pipe(Effect.provide(Supervisor.layer(Tree)))
+        const kept = range(0, 29).filter((n) => delivery === "at-least-once" || (n !== 6 && n !== 7))
+        const twice = kept.flatMap((n) => [n, n])
+        assert.deepStrictEqual(got, twice.slice(0, got.length))
+      }
+    })
+  )
+
+  it.effect("a mailbox that a restart discards costs events, which are dead letters, and no demand", () =>
+    Effect.gen(function* () {
+      const got: Array<number> = []
+      const SinkLive = Sink.behavior(
+        Effect.succeed(
+          Sink.of({
+            events: (batch) => {
+              if (batch.includes(0)) throw new Error("crash")
+              got.push(...batch)
+            },
+            Sync: () => {},
+            Crash: () => {}
+          })
+        ),
+        { subscribeTo: [{ to: Counter, maxDemand: 10, minDemand: 8 }], mailbox: { onRestart: "discard" } }
+      )
+      const Tree = Supervisor.make("counting", { children: [counter({ last: 99 }), SinkLive] })
+      yield* Effect.gen(function* () {
+        const [producer, consumer] = [yield* Counter, yield* Sink]
+        while (got.at(-1) !== 99) yield* settle(producer)
+        assert.deepStrictEqual(got, range(10, 99))
+        const lost = (yield* ActorSystem.deadLetters).flatMap(
+          ({ payload }) => (payload as { readonly events: ReadonlyArray<number> }).events
+        )
+        assert.deepStrictEqual(lost, range(2, 9))
+        yield* settle(producer, consumer)
+        assert.strictEqual((yield* Stage.status(producer)).consumers[0]!.pending, 10)
+      }).pipe(Effect.provide(Supervisor.layer(Tree)))
+    })
+  )
+
+  it.effect(
+    "at least once: a producer that ends gives all that it has sent, one that ends in order waits until it is handled",
+    () =>
+      Effect.gen(function* () {
+        const delivery = "at-least-once"
+        const crashed = yield* Actor.spawn(counter({ last: 9 }))
+        const log = yield* told
+        const consumer = yield* spawnSink(log)
+        const taken = { delivery, cancel: "temporary", maxDemand: 10, minDemand: 8 } as const
+        const subscription = yield* Stage.subscribe(consumer, { ...taken, to: crashed, demand: "manual" })
+        yield* Actor.suspend(consumer)
+        yield* Stage.ask(subscription, 4)
+        yield* Stage.ask(subscription, 6)
+        yield* crashed.ask.Sync()
+        yield* Actor.stop(crashed)
+        yield* Actor.resume(consumer)
+        while (log.cancelled.length === 0) yield* consumer.ask.Sync()
+        assert.deepStrictEqual((yield* Queue.clear(log.batches)).flat(), range(0, 9))
+
+        class Ten extends Stage.Producer<Ten>()("test/Ten", Schema.Int) {}
+        const ten = yield* Actor.spawn(Ten.from(Stream.range(0, 9)))
+        const stuck = yield* told
+        const one = yield* spawnSink(stuck, 2)
+        yield* Stage.subscribe(one, { ...taken, to: ten })
+        yield* Queue.takeN(stuck.batches, 2)
+        assert.strictEqual(ten.status, "running")
+        yield* Actor.kill(one)
+        assert.deepStrictEqual(yield* Stream.runCollect(Stage.stream(ten)), range(2, 9))
+        assert.deepStrictEqual(yield* ten.ended, ExitReason.Normal)
+      })
   )
 })
 
