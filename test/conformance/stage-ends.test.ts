@@ -305,6 +305,25 @@ describe("restarts in the middle", () => {
     })
   )
 
+  it.effect("at least once: what waits in the mailbox of one that crashes is not handled twice", () =>
+    Effect.gen(function* () {
+      const log = yield* told
+      const Tree = Supervisor.make("counting", { children: [counter({ last: -1 }), sink(log)] })
+      yield* Effect.gen(function* () {
+        const [producer, consumer] = [yield* Counter, yield* Sink]
+        yield* Stage.subscribe(consumer, { to: producer, delivery: "at-least-once" })
+        yield* Actor.suspend(consumer)
+        yield* consumer.tell.Crash()
+        yield* producer.ask.Queue({ events: [1, 2] })
+        yield* producer.ask.Queue({ events: [3] })
+        yield* Actor.resume(consumer)
+        yield* settle(producer)
+        yield* settle(producer, consumer)
+        assert.deepStrictEqual(yield* Queue.clear(log.batches), [[1, 2], [3]])
+      }).pipe(Effect.provide(Supervisor.layer(Tree)))
+    })
+  )
+
   it.effect("a mailbox that a restart discards costs events, which are dead letters, and no demand", () =>
     Effect.gen(function* () {
       const got: Array<number> = []
@@ -359,7 +378,8 @@ describe("restarts in the middle", () => {
         const ten = yield* Actor.spawn(Ten.from(Stream.range(0, 9)))
         const stuck = yield* told
         const one = yield* spawnSink(stuck, 2)
-        yield* Stage.subscribe(one, { ...taken, to: ten })
+        // More than there is: so it knows that this was all.
+        yield* Stage.subscribe(one, { ...taken, maxDemand: 12, minDemand: 10, to: ten })
         yield* Queue.takeN(stuck.batches, 2)
         assert.strictEqual(ten.status, "running")
         yield* Actor.kill(one)
