@@ -457,25 +457,47 @@ describe("once all is taken", () => {
     Give: { payload: Schema.Array(Schema.Int) }
   }) {}
 
+  const source = (log: Array<string>) =>
+    Source.behavior(
+      Effect.succeed(
+        Source.of({
+          Give: (events) =>
+            Effect.andThen(
+              Source.emit(events),
+              Source.whenTaken(Effect.sync(() => void log.push(`taken ${events.join()}`)))
+            )
+        })
+      )
+    )
+
+  it.effect("what is given back is not taken", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const giving = yield* Actor.spawn(source(log))
+      const stuck = yield* told
+      const one = yield* spawnSink(stuck, 2)
+      yield* Stage.subscribe(one, { to: giving, delivery: "at-least-once", maxDemand: 5, minDemand: 4 })
+      yield* giving.ask.Give([1, 2, 3, 4])
+      assert.deepStrictEqual(yield* Queue.takeN(stuck.batches, 2), [[1], [2]])
+      yield* giving.ask.Give([])
+      assert.deepStrictEqual(log, [])
+      yield* Actor.kill(one)
+      yield* giving.ask.Give([])
+      assert.deepStrictEqual(log, [])
+      const rest = yield* Stage.stream(giving).pipe(Stream.take(3), Stream.runCollect)
+      assert.deepStrictEqual(rest, [2, 3, 4])
+      yield* giving.ask.Give([])
+      assert.include(log, "taken 1,2,3,4")
+    })
+  )
+
   it.effect("an effect runs when all that was emitted before it is taken", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const source = yield* Actor.spawn(
-        Source.behavior(
-          Effect.succeed(
-            Source.of({
-              Give: (events) =>
-                Effect.andThen(
-                  Source.emit(events),
-                  Source.whenTaken(Effect.sync(() => void log.push(`taken ${events.join()}`)))
-                )
-            })
-          )
-        )
-      )
-      yield* source.tell.Give([1, 2, 3])
-      yield* source.tell.Give([4])
-      const taken = yield* Stage.stream(source, { maxDemand: 1 }).pipe(
+      const giving = yield* Actor.spawn(source(log))
+      yield* giving.tell.Give([1, 2, 3])
+      yield* giving.tell.Give([4])
+      const taken = yield* Stage.stream(giving, { maxDemand: 1 }).pipe(
         Stream.tap((n) => Effect.sync(() => void log.push(`${n}`))),
         Stream.take(4),
         Stream.runCollect

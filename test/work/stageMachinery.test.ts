@@ -28,7 +28,7 @@ const makes = {
 for (const [kind, make] of Object.entries(makes)) {
   it.effect.prop(
     `R73 ${kind}: nobody is sent more than was asked for, nothing is lost or doubled, and nobody starves`,
-    { steps: Schema.Array(step).check(Schema.isMaxLength(60)) },
+    { steps: Schema.Array(step).check(Schema.isMinLength(40), Schema.isMaxLength(80)) },
     ({ steps }) =>
       Effect.sync(() => {
         const dispatcher = make()
