@@ -9,7 +9,9 @@
  * 3. A batch is one message and one turn. One that there is no demand for stays a message.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Tracer from "effect/Tracer"
 import type { ActorRef, Endable } from "../actor/ActorRef.ts"
 import { slotOf } from "../actor/ActorRef.ts"
 import * as Stash from "../actor/Stash.ts"
@@ -274,6 +276,7 @@ export class Core {
     const same = [...this.former].find((source) => source.subscription.isLike(subscription))
     if (same !== undefined) {
       this.former.delete(same)
+      same.subscription.selector = subscription.selector
       this.announced = [...this.announced, same.subscription]
       return same.subscription
     }
@@ -283,7 +286,7 @@ export class Core {
     const target = slotOf(producer)
     if (!target.isEnded && coreOf(target)?.outlet === undefined) this.refuse(subscription)
     else {
-      if (!target.isEnded) this.tell(producer, "Subscribe", { subscription, count: source.more() })
+      if (!target.isEnded) this.tell(producer, "Subscribe", { subscription, count: source.more() }, untraced)
       source.unwatch = this.watchProducer(producer, subscription)
     }
     return subscription
@@ -325,7 +328,7 @@ export class Core {
   private handled(source: Source, delivery: Delivery): Work {
     const { subscription } = source
     const more = source.done(delivery)
-    if (more !== undefined) this.tell(subscription.producer, "Ask", { subscription, ...more })
+    if (more !== undefined) this.ask(subscription.producer, { subscription, ...more })
     this.release()
     return this.flush()
   }
@@ -388,8 +391,14 @@ export class Core {
     })
   }
 
-  private tell(to: ActorRef<unknown>, tag: string, payload?: unknown): void {
-    this.outbox.push((to.tell as unknown as Tells)[tag]!(payload))
+  private tell(to: ActorRef<unknown>, tag: string, payload?: unknown, how = asItIs): void {
+    this.outbox.push(how((to.tell as unknown as Tells)[tag]!(payload)))
+  }
+
+  /** Without a span: what is made of it is no part of what was handled. */
+  private ask(producer: ActorRef<unknown>, message: AskMessage): void {
+    const slot = slotOf(producer)
+    if (slot.offer(slot.program.tags.indexOf("Ask"), message) === "full") this.tell(producer, "Ask", message)
   }
 
   private tellCancel(subscription: SubscriptionImpl, reason: ExitReason.ExitReason): void {
@@ -413,6 +422,15 @@ export class Core {
     this.slot.postOwn(new Envelope(this.slot.program.tags.indexOf(tag), payload))
   }
 }
+
+const asItIs = (tell: Effect.Effect<void>): Effect.Effect<void> => tell
+
+/** The events of a subscription are no part of what led to it. */
+const untraced = (tell: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.updateContext(
+    tell,
+    (context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context) as typeof context
+  )
 
 /** For where there is no turn to tell something in. */
 const tellNow = ({ tellUnsafe }: ActorRef<unknown>, tag: string, payload: unknown): void =>

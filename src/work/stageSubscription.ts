@@ -95,7 +95,8 @@ export class SubscriptionImpl extends Inspectable.Class implements Subscription 
   readonly cancel: "permanent" | "transient" | "temporary"
   readonly delivery: "at-most-once" | "at-least-once"
   readonly partition: string | number | undefined
-  readonly selector: ((event: unknown) => boolean) | undefined
+  /** That of the run at hand. */
+  selector: ((event: unknown) => boolean) | undefined
   /** Why it never came about. */
   refusal: SubscriptionRefused | undefined = undefined
 

@@ -1,6 +1,6 @@
 /** Stages and streams, shards, what is refused, and what holds for any demand. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Deferred, Effect, Fiber, Queue, Ref, Schema, Stream } from "effect"
+import { Array, Deferred, Effect, Fiber, Option, Queue, Ref, Schema, Stream } from "effect"
 import {
   Actor,
   type ActorRef,
@@ -299,6 +299,33 @@ describe("stages are actors", () => {
       yield* Stage.subscribe(consumer, { to: producer })
       assert.deepStrictEqual(yield* Queue.take(log.batches), [0])
       assert.deepStrictEqual(seen, ["Attach", "Events"])
+    })
+  )
+
+  it.effect("events belong to the span they were emitted in, and not to who subscribed", () =>
+    Effect.gen(function* () {
+      const spans: Array<string> = []
+      const SinkLive = Sink.behavior(
+        Effect.succeed(
+          Sink.of({
+            events: (batch) =>
+              Effect.map(Effect.option(Effect.currentSpan), (span) => {
+                for (const n of batch) spans.push(`${n} ${Option.isSome(span) ? span.value.name : "no span"}`)
+              }),
+            Sync: () => {},
+            Crash: () => {}
+          })
+        )
+      )
+      const producer = yield* Actor.spawn(counter({ last: 3 }))
+      const consumer = yield* Actor.spawn(SinkLive)
+      const subscribing = Stage.subscribe(consumer, { to: producer, maxDemand: 2, minDemand: 1 })
+      yield* Effect.withSpan(subscribing, "subscribing")
+      while (spans.length < 4) yield* Effect.yieldNow
+      yield* Effect.withSpan(producer.ask.Queue({ events: [10] }), "placing")
+      yield* producer.ask.Queue({ events: [11] })
+      while (spans.length < 6) yield* Effect.yieldNow
+      assert.deepStrictEqual(spans, [...range(0, 3).map((n) => `${n} no span`), "10 placing", "11 no span"])
     })
   )
 
