@@ -1,7 +1,8 @@
 /**
  * What it costs to pass events through three stages, a producer, one that maps and one that adds up, next to an Effect Stream
  * that does the same: as one fiber, and with its three parts in fibers of their own, as stages are. In one process,
- * interleaved; prints the time per event of fast rounds, and the ratio to the stream of three fibers. Every sum is checked.
+ * interleaved; prints the median time per event, and the median of each round's ratio to the stream of three fibers. Every sum
+ * is checked.
  *
  *     node --expose-gc --conditions=effect-otp/source test/bench/stages.ts [rounds]
  */
@@ -101,27 +102,28 @@ const nanos = (events: number, run: Effect.Effect<number>) =>
     return ((performance.now() - from) / events) * 1e6
   })
 
-/** The time of one of the fastest tenth: whatever else the machine does only ever adds to it. */
-const fast = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)]!
+const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+const BATCHES = "stream, three fibers, 500 at a time"
+const SINGLE = "stream, three fibers, one at a time"
 
 const program = Effect.gen(function* () {
-  const times = new Map(Object.keys(ways).map((name) => [name, [] as Array<number>]))
+  const names = Object.keys(ways)
+  const times: Array<ReadonlyMap<string, number>> = []
   for (let round = -5; round < rounds; round++) {
+    const measured = new Map<string, number>()
     // In another order each round: what one leaves behind is not always the same one's burden.
     for (const [name, [events, run]] of Object.entries(ways).toSorted(() => Math.random() - 0.5)) {
-      const time = yield* nanos(events, run)
-      if (round >= 0) times.get(name)!.push(time)
+      measured.set(name, yield* nanos(events, run))
     }
+    if (round >= 0) times.push(measured)
   }
-  const bare = fast(times.get("stream, three fibers, 500 at a time")!)
-  const single = fast(times.get("stream, three fibers, one at a time")!)
   console.log("| | ns per event | ratio |\n| --- | ---: | ---: |")
-  for (const [name, measured] of times) {
-    const time = fast(measured)
-    console.log(
-      `| ${name} | ${time.toFixed(1)} | ${(time / (ways[name]![0] === MILLION ? bare : single)).toFixed(2)} |`
-    )
+  for (const name of names) {
+    const bare = ways[name]![0] === MILLION ? BATCHES : SINGLE
+    // Within a round, so that what else the machine does is much the same for both.
+    const ratio = median(times.map((round) => round.get(name)! / round.get(bare)!))
+    console.log(`| ${name} | ${median(times.map((round) => round.get(name)!)).toFixed(1)} | ${ratio.toFixed(2)} |`)
   }
 })
 
