@@ -18,6 +18,7 @@ export type { Crash }
  * - `NoMembers`: the recipient is a router with nobody to give it to.
  * - `Poisoned`: it crashed the recipient, or came back to its channel, more often than `redeliver` allows.
  * - `Rejected`: a reader of its channel said that nobody can do it.
+ * - `BufferFull`: a stage emitted more than was asked for and more than its buffer holds.
  *
  * @category models
  * @since 0.1.0
@@ -30,6 +31,7 @@ export type DeadLetterReason =
   | { readonly _tag: "NoMembers" }
   | { readonly _tag: "Poisoned"; readonly crashes: ReadonlyArray<Crash> }
   | { readonly _tag: "Rejected" }
+  | { readonly _tag: "BufferFull"; readonly capacity: number }
 
 /**
  * An undeliverable message: who should have got it, what it was, who sent it when that is known, and why it failed.

@@ -325,6 +325,7 @@ const undeliveredBecause = (reason: LossReason): Undelivered => {
     case "NoMembers":
       return reason
     case "MailboxFull":
+    case "BufferFull":
       return { _tag: "MailboxFull", capacity: reason.capacity, waited: undefined }
     case "Draining":
       return { _tag: "NotRunning", exit: ExitReason.Normal }
