@@ -136,6 +136,12 @@ export class Child implements Owner {
     this.timer = undefined
   }
 
+  /** Whether the attempt begun now has not been called off. */
+  pending(): () => boolean {
+    const { epoch } = this
+    return () => this.epoch === epoch
+  }
+
   /** Whether nothing has changed since it was asked for. */
   unchanged(): () => boolean {
     const { epoch } = this

@@ -28,7 +28,7 @@ import { dependents, startOrder } from "./graph.ts"
 import { Window } from "./Intensity.ts"
 import { Reporter } from "./report.ts"
 import * as Restart from "./Restart.ts"
-import { isNow, start, type Started } from "./starting.ts"
+import { beside, isNow, start, type Started } from "./starting.ts"
 import * as Strategy from "./Strategy.ts"
 import type { Tree } from "./tree.ts"
 
@@ -358,12 +358,12 @@ export class SupervisorNode implements Supervising {
   /** Starts a child again and, by strategy, those that share its fate. */
   private attempt(child: Child): Turn {
     child.cancel()
-    if (this.target.strategy === "one-for-one") {
-      const started = start(child)
-      if (isNow(started)) return this.attempted(child, started)
-      return Effect.flatMap(started, (exit) => this.attempted(child, exit) ?? Effect.void)
-    }
-    return this.attemptGroup(child)
+    if (this.target.strategy !== "one-for-one") return this.attemptGroup(child)
+    const started = start(child)
+    if (isNow(started)) return this.attempted(child, started)
+    const over = (exit: Started) => this.inTurn(child, () => this.attempted(child, exit))
+    if (this.target.restartsBeside) return beside(child, started, over)
+    return Effect.flatMap(started, (exit) => this.attempted(child, exit) ?? Effect.void)
   }
 
   private attemptGroup(child: Child): Effect.Effect<void, unknown> {

@@ -87,7 +87,7 @@ const queueing = (template: Template, queue: NonNullable<AnyOptions["queue"]>): 
 
 const membersOf = (template: Template, options: DynamicOptions<never>): SpecImpl => {
   const spec = membersSpecOf(MEMBERS, template, options)
-  return { ...spec, target: { ...(spec.target as SupervisorTarget), provides: undefined } }
+  return { ...spec, target: { ...(spec.target as SupervisorTarget), provides: undefined, restartsBeside: true } }
 }
 
 /** It ends by itself when it is drained, or deserted: that is the end of the pool. */

@@ -211,7 +211,7 @@ describe("interceptors around a machine", () => {
         yield* Effect.exit(box.ask.Unlock())
         assert.strictEqual(reasonOf(yield* Fiber.join(putting)), "HandlerFailed")
         assert.deepStrictEqual(seen.at(-1), ["Unlock", undefined])
-      assert.deepStrictEqual(yield* Effect.flip(box.ask.Look()), new Empty())
+        assert.deepStrictEqual(yield* Effect.flip(box.ask.Look()), new Empty())
         assert.strictEqual((yield* Control.status(box)).incarnation, 2)
       }).pipe(quiet)
   )
