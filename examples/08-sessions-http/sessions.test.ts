@@ -33,19 +33,19 @@ type App = Inference | Sessions | Models | HttpClient.HttpClient
 
 const LOAD = 2_000
 const INFER = 100
-const simulated = Models.simulated({ load: LOAD, infer: INFER })
 
 /** The app, once its models are loaded. It ends with the Scope. */
-const started = Effect.fnUntraced(function* (options?: Options) {
+const started = Effect.fnUntraced(function* ({ load = LOAD, ...options }: Options & { readonly load?: number }) {
+  const simulated = Models.simulated({ load, infer: INFER })
   const layer = inMemory.pipe(Layer.provideMerge(Supervisor.layer(Tree(options))), Layer.provideMerge(simulated))
   const building = yield* Effect.forkChild(Layer.build(Layer.fresh(layer)), { startImmediately: true })
-  yield* TestClock.adjust(LOAD)
+  yield* TestClock.adjust(load)
   return yield* Fiber.join(building)
 })
 
 /** With the app running. */
 const serving =
-  (options?: Options) =>
+  (options: Parameters<typeof started>[0] = {}) =>
   <A, E>(body: Effect.Effect<A, E, App>) =>
     Effect.flatMap(started(options), (app) => Effect.provideContext(body, app)).pipe(
       Effect.scoped,
@@ -156,9 +156,9 @@ describe("members that are lost", () => {
       Effect.gen(function* () {
         const pool = yield* Pool.of(Inference)
         const killing = Effect.gen(function* () {
-          yield* Effect.sleep(yield* Random.nextIntBetween(1, 2_000))
+          yield* Effect.sleep(yield* Random.nextIntBetween(1, 300))
           const members = yield* pool.members
-          yield* Actor.kill(members[yield* Random.nextIntBetween(0, members.length)]!)
+          yield* Actor.kill(members[yield* Random.nextIntBetween(0, members.length, { halfOpen: true })]!)
         })
         const killer = yield* Effect.forkChild(Effect.forever(killing))
         const [, answers] = yield* timed(together(20))
@@ -168,13 +168,13 @@ describe("members that are lost", () => {
         assert.isAbove(crashed, 5)
         assert.deepStrictEqual([ongoing, queued, retried], [0, 0, crashed])
       }).pipe(
-        serving({ members: 4, retries: Infinity, intensity: { restarts: 100_000, within: "1 second" } }),
+        serving({ members: 4, load: 200, retries: Infinity, intensity: { restarts: 100, within: "1 second" } }),
         Random.withSeed(seed)
       )
     )
   }
 
-  it.effect("a request that is lost more often than it may be is a 500, and its session is as before", () =>
+  it.effect("a request that is lost more often than it may be is a 503, and its session is as before", () =>
     Effect.gen(function* () {
       yield* timed(compute("ann", 1))
       const asked = yield* Effect.forkChild(compute("ann", 2), { startImmediately: true })
@@ -184,7 +184,7 @@ describe("members that are lost", () => {
         yield* Actor.kill(member!)
         yield* TestClock.adjust(LOAD + 20)
       }
-      assert.strictEqual((yield* Fiber.join(asked)).status, 500)
+      assert.strictEqual((yield* Fiber.join(asked)).status, 503)
       const [, next] = yield* timed(compute("ann", 2))
       assert.deepStrictEqual(next.body, { session: "ann", steps: 2, memory: digest(digest(0, 1), 2) })
     }).pipe(serving({ members: 1, retries: 1 }))
@@ -286,7 +286,7 @@ describe("POST /compute", () => {
 
 const stats = Effect.map(
   get("/stats"),
-  ({ body }) => body as { readonly pool: Pool.Stats; readonly models: object; readonly sessions: number }
+  ({ body }) => body as never as { readonly pool: Pool.Stats; readonly models: object; readonly sessions: number }
 )
 
 describe("GET /stats", () => {
