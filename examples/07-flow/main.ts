@@ -1,6 +1,6 @@
 /** One chat of three turns, the last of them refused, taken up by a second session as after a crash. */
 import { Console, Effect, Layer, Stream } from "effect"
-import { Supervisor } from "effect-otp"
+import { Pool, Supervisor } from "effect-otp"
 import { Flow, FlowStore } from "effect-otp/flow"
 import { KeyValueStore } from "effect/persistence"
 import { ChatFlow, fakes, open, Studio, StudioLive } from "./chat.ts"
@@ -12,7 +12,7 @@ const turn = (text: string) => ({ inputs: { ask: { text } }, haltAfter: ["rememb
 const program = Effect.gen(function* () {
   yield* Console.log(Flow.toMermaid(ChatFlow))
 
-  const app = yield* Supervisor.start(Supervisor.make("app", { children: [StudioLive] }))
+  const app = yield* Supervisor.start(Supervisor.make("app", { children: [Pool.child(StudioLive, { size: 2 })] }))
   const studio = yield* Effect.provideContext(Studio, app.services)
 
   const first = yield* open("ann", studio)
@@ -21,7 +21,7 @@ const program = Effect.gen(function* () {
     .pipe(
       Stream.runForEach((each) => Console.log(each._tag === "Item" ? `  ${each.item}` : `${each.step} ${each.action}`))
     )
-  yield* Console.log("drawn in the studio:", (yield* first.run(turn("draw a cat"))).state.reply)
+  yield* Console.log("drawn in a studio:", (yield* first.run(turn("draw a cat"))).state.reply)
 
   const refused = yield* Effect.flip(first.run(turn("draw a dragon")))
   yield* Console.log(refused.message)

@@ -566,15 +566,15 @@ export const watch = <E = never, R = never>(
     const unwatch = () => {
       active = false
       unlisten()
-      watcher.forgetWatch(target, unwatch)
+      watcher.audience.forget(target, unwatch)
     }
     const notice = (reason: ExitReason.ExitReason) => {
       if (!active) return undefined
-      watcher.forgetWatch(target, unwatch)
+      watcher.audience.forget(target, unwatch)
       const handled = onEnd === undefined ? Exit.die(new DeathPact({ actor: ref.path, reason })) : onEnd(reason)
       return handled === undefined ? undefined : Effect.provideContext(handled as Effect.Effect<unknown, E, R>, context)
     }
-    watcher.rememberWatch(target, unwatch)
+    watcher.audience.remember(target, unwatch)
     unlisten = target.watch((reason) => watcher.post(() => notice(reason)))
     return Effect.succeed(Effect.sync(unwatch))
   })

@@ -150,7 +150,16 @@ export class AskError extends Schema.TaggedError<AskError>()("AskError", {
   actor: Schema.String,
   request: Schema.String,
   payload: Schema.optionalKey(Schema.Unknown),
-  reason: Schema.Union([NotRunning, Restarting, HandlerFailed, MailboxFull, NoMembers, Timeout, AskedItself, Unreachable])
+  reason: Schema.Union([
+    NotRunning,
+    Restarting,
+    HandlerFailed,
+    MailboxFull,
+    NoMembers,
+    Timeout,
+    AskedItself,
+    Unreachable
+  ])
 }) {
   override get message(): string {
     return `${this.actor} did not answer ${this.request}: ${this.reason.message}`

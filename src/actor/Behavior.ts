@@ -194,7 +194,11 @@ export class BehaviorImpl extends Pipeable.Class {
   }
 
   /** The same with something changed. */
-  copy(changed: { readonly source?: Init; readonly options?: Options; readonly layers?: ReadonlyArray<Layer> }): BehaviorImpl {
+  copy(changed: {
+    readonly source?: Init
+    readonly options?: Options
+    readonly layers?: ReadonlyArray<Layer>
+  }): BehaviorImpl {
     const { layers = this.layers, options = this.options, source = this.source } = changed
     return new BehaviorImpl(this.key, this.compiled, source, options, layers)
   }

@@ -34,6 +34,11 @@ export interface BatchOptions<in Payload, out Answers, out E, out R> {
   /** How long a batch that is not full waits for more. Default 0: it takes what waits. */
   readonly maxDelay?: Duration.Input
   /**
+   * Sizes that batches should have, such as those that a kernel was compiled for: a batch is cut to the largest that it reaches, and
+   * the rest is for the next. One that reaches none waits `maxDelay` for it, and is then handled as it is. Default: any size.
+   */
+  readonly preferredSizes?: ReadonlyArray<number>
+  /**
    * Handles a batch: one answer per message, in their order; nothing where nobody waits for an answer. Its failure is that
    * of all of them.
    */
@@ -95,9 +100,12 @@ export const batchProblem = (
   handler: CompiledHandler
 ): { readonly field: string; readonly value: unknown; readonly problem: string } | undefined => {
   if (!(Options in handler)) return undefined
-  const { maxDelay, maxSize, run } = handler[Options] as AnyOptions
+  const { maxDelay, maxSize, preferredSizes = [], run } = handler[Options] as AnyOptions
   if (!Number.isInteger(maxSize) || maxSize < 1) {
     return { field: "maxSize", value: maxSize, problem: "must be a whole number of 1 or more" }
+  }
+  if (!Array.isArray(preferredSizes) || !preferredSizes.every((size) => isSize(size, maxSize))) {
+    return { field: "preferredSizes", value: preferredSizes, problem: `must be whole numbers from 1 to ${maxSize}` }
   }
   if (typeof run !== "function") return { field: "run", value: run, problem: "must be a function" }
   const delay = maxDelay === undefined ? 0 : parseMillis(maxDelay)
@@ -105,14 +113,22 @@ export const batchProblem = (
   return { field: "maxDelay", value: maxDelay, problem: "must be a finite duration of 0 or more" }
 }
 
+const isSize = (size: unknown, maxSize: number): boolean =>
+  Number.isInteger(size) && (size as number) >= 1 && (size as number) <= maxSize
+
 /** @internal */
 export const compileBatched = (handler: CompiledHandler): CompiledHandler => {
   if (!(Options in handler)) return handler
-  const { maxDelay = 0, maxSize, run } = handler[Options] as AnyOptions
+  const { maxDelay = 0, maxSize, preferredSizes = [], run } = handler[Options] as AnyOptions
+  const sizes = [...preferredSizes, maxSize].toSorted((one, other) => other - one)
   const delay = Duration.toMillis(maxDelay)
   return (payload) =>
     Effect.withFiber((fiber) => {
-      const batch = new Batch(Context.getUnsafe(fiber.context, ActorContext as never), payload, maxSize)
+      const batch = new Batch(
+        Context.getUnsafe(fiber.context, ActorContext as never),
+        payload,
+        preferredSizes.length === 0 ? [maxSize] : sizes
+      )
       const complete = batch.complete(delay)
       return complete === undefined ? batch.handle(run) : Effect.andThen(complete, batch.handle(run))
     })
@@ -122,17 +138,23 @@ class Batch {
   private readonly slot: Slot
   private readonly tag: number
   private readonly taken: [Taken, ...Array<Taken>]
-  private readonly maxSize: number
+  /** The sizes it should have, the largest first: that is the most it may have. */
+  private readonly sizes: ReadonlyArray<number>
 
-  constructor(turn: Turn, payload: unknown, maxSize: number) {
+  constructor(turn: Turn, payload: unknown, sizes: ReadonlyArray<number>) {
     this.slot = turn.incarnation.host as Slot
     this.tag = tagOf(turn.item)!
     this.taken = [{ item: turn.item, payload }]
-    this.maxSize = maxSize
+    this.sizes = sizes
   }
 
   private get isFull(): boolean {
-    return this.taken.length >= this.maxSize
+    return this.taken.length >= this.sizes[0]!
+  }
+
+  /** Whether it has one of the sizes that it should have, or more. */
+  private get isEnough(): boolean {
+    return this.taken.length >= this.sizes[this.sizes.length - 1]!
   }
 
   /** Takes what waits; an effect where there may be more later. */
@@ -149,7 +171,7 @@ class Batch {
 
   private completeLater(delay: number): Effect.Effect<void> | undefined {
     this.fill()
-    if (delay <= 0 || this.isFull || !this.slot.isEmpty) return undefined
+    if (delay <= 0 || this.isEnough || !this.slot.isEmpty) return undefined
     return Effect.andThen(
       this.moreOf(delay),
       Effect.sync(() => this.fill())
@@ -159,9 +181,11 @@ class Batch {
   private fill(): void {
     while (!this.isFull) {
       const taken = this.slot.takeAlong(this.tag)
-      if (taken === undefined) return
+      if (taken === undefined) break
       this.taken.push(taken)
     }
+    const size = this.sizes.find((size) => size <= this.taken.length)
+    if (size !== undefined && size < this.taken.length) this.slot.putBack(this.taken.splice(size))
   }
 
   /** Waits until the batch could be filled, or will not be. */
@@ -169,7 +193,7 @@ class Batch {
     const { slot, tag } = this
     const { dispatcher, timers } = slot.system
     return Effect.callback((resume) => {
-      let missing = this.maxSize - this.taken.length
+      let missing = this.sizes[this.sizes.length - 1]! - this.taken.length
       const stop = () => {
         slot.onArrival(undefined)
         timers.remove(timer)

@@ -55,6 +55,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { AnyAction, AnyFlow, FailureOf, Fields, Flow, Partly, ServicesOf, Transition } from "./declaration.ts"
@@ -64,14 +65,16 @@ import {
   type FlowConflict,
   type FlowStoreError,
   InvalidFlow,
-  type StateError
+  InvalidValue,
+  OtherFlow,
+  StateError
 } from "./errors.ts"
-import { FlowStore } from "./FlowStore.ts"
+import { FlowStore, type Saved } from "./FlowStore.ts"
 import { problemsOf } from "./graph.ts"
-import type { Runner } from "./runners.ts"
+import { otherFlow, type Runner } from "./runners.ts"
 import { makeSession, type Session, type Start } from "./session.ts"
 import type { State } from "./state.ts"
-import { type Bag, decode, initialOf, lastOf } from "./values.ts"
+import { type Bag, decode, initialOf, lastOf, merged } from "./values.ts"
 
 export type {
   Action,
@@ -100,6 +103,7 @@ export { type Done, done, ending } from "./done.ts"
 export {
   ActionFailed,
   CannotResume,
+  ConditionFailed,
   FlowConflict,
   FlowStoreError,
   InvalidFlow,
@@ -108,8 +112,12 @@ export {
   MissingWrite,
   NotDone,
   NotWritten,
+  OtherFlow,
   StateError,
+  SteppedItself,
   UndeclaredWrite,
+  UnknownAction,
+  UnknownInput,
   UnknownKey
 } from "./errors.ts"
 export { toMermaid } from "./mermaid.ts"
@@ -157,12 +165,28 @@ export const make = <F extends Fields, const A extends ReadonlyArray<AnyAction>>
  * @since 0.1.0
  */
 export interface StartOptions<F extends Fields, Runners> {
-  /** The state to begin with, where nothing is stored. Default: nothing is written yet. */
+  /** The state to begin with; of a session that is resumed, only the keys that are not stored. Default: nothing is written. */
   readonly initial?: Partly<F>
   /** What actions go through, the first outermost. Default: each is done here. */
   readonly runners?: Runners
-  /** How many steps `history` remembers. Default 100. */
+  /** How many steps `history` remembers: a whole number, or `Infinity`. Default 100. */
   readonly history?: number
+}
+
+/**
+ * How a session is started that is kept.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeptOptions<F extends Fields, Runners> extends StartOptions<F, Runners> {
+  /** Under which name it is kept. One id of two flows is two sessions. */
+  readonly id: string
+  /**
+   * Makes what this flow can go on from of what is stored, before it is looked at: for actions that are called otherwise, and for
+   * states that look otherwise, by now. Default: as it is stored.
+   */
+  readonly migrate?: (saved: Saved) => Saved
 }
 
 type AnyRunners = ReadonlyArray<Runner<string, unknown, unknown>>
@@ -179,13 +203,16 @@ type Local<A, Runners extends AnyRunners> = Exclude<A, { readonly name: Taken<Ru
  * @category type-level
  * @since 0.1.0
  */
-export type Failure<A, Runners extends AnyRunners> =
-  | ActionFailed<FailureOf<Local<A, Runners>> | RunnerFailure<Runners[number]>>
-  | StateError
+export type Failure<A, Runners extends AnyRunners> = Failed<A, Runners> | StateError
+
+// A conditional type, so that it is shown as what it comes to.
+type Failed<A, Runners extends AnyRunners> = [A] extends [infer Actions]
+  ? ActionFailed<FailureOf<Local<Actions, Runners>> | RunnerFailure<Runners[number]>>
+  : never
 
 /**
  * Starts a session. With an `id` it is kept in the `FlowStore` after each step, and goes on from there when it was kept
- * before: with the action that comes next, which is done again if it was under way. `initial` is then not looked at.
+ * before: with the action that comes next, which is done again if it was under way. What is stored goes before `initial`.
  *
  * What the actions need is taken from where the session is started.
  *
@@ -220,44 +247,63 @@ export type Failure<A, Runners extends AnyRunners> =
 export const start: {
   <F extends Fields, A extends AnyAction, const Runners extends AnyRunners = []>(
     flow: Flow<F, A>,
-    options: StartOptions<F, Runners> & { readonly id: string }
+    options: KeptOptions<F, Runners>
   ): Effect.Effect<
-    Session<F, A, Failure<A, Runners> | FlowConflict | FlowStoreError>,
+    Session<F, A, Failed<A, Runners> | StateError | FlowConflict | FlowStoreError>,
     StateError | CannotResume | FlowStoreError,
     FlowStore | ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
   >
   <F extends Fields, A extends AnyAction, const Runners extends AnyRunners = []>(
     flow: Flow<F, A>,
-    options?: StartOptions<F, Runners> & { readonly id?: undefined }
+    options?: StartOptions<F, Runners> & { readonly id?: undefined; readonly migrate?: undefined }
   ): Effect.Effect<
-    Session<F, A, Failure<A, Runners>>,
+    Session<F, A, Failed<A, Runners> | StateError>,
     StateError,
     ServicesOf<Local<A, Runners>> | RunnerServices<Runners[number]>
   >
-} = ((flow: AnyFlow, options: StartOptions<Fields, AnyRunners> & { readonly id?: string } = {}) =>
+} = ((flow: AnyFlow, options: StartOptions<Fields, AnyRunners> & Partial<KeptOptions<Fields, AnyRunners>> = {}) =>
   Effect.gen(function* () {
-    const { history = 100, id, initial = {}, runners = [] } = options
+    const { history = 100, id, initial = {}, migrate = identity, runners = [] } = options
+    const problem = problemOf(flow, history, runners)
+    if (problem !== undefined) return yield* new StateError({ flow: flow.name, ...problem })
+    const begin = { state: yield* initialOf(flow, initial), step: 0, last: undefined, version: undefined }
     const store = id === undefined ? undefined : yield* FlowStore
     // A span that has ended by then is nobody's parent.
     const services = Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>()) as Context.Context<never>
-    const resumed = id === undefined || store === undefined ? undefined : yield* stored(flow, store, id)
-    const begin = resumed ?? { state: yield* initialOf(flow, initial), step: 0, last: undefined }
-    return makeSession(flow, { id, store, runners, history, services }, begin)
+    const resumed = id === undefined || store === undefined ? undefined : yield* stored(flow, store, id, migrate)
+    const from = resumed === undefined ? begin : { ...resumed, state: merged(begin.state, resumed.state) }
+    return makeSession(flow, { id, store, runners, history, services }, from)
   })) as never
+
+/** What a session cannot be started with. */
+const problemOf = (
+  flow: AnyFlow,
+  history: number,
+  runners: AnyRunners
+): Pick<StateError, "where" | "reason"> | undefined => {
+  if (!(history >= 0 && (Number.isInteger(history) || history === Infinity))) {
+    const issue = "Expected a whole number of 0 or more, or Infinity"
+    return { where: "options", reason: new InvalidValue({ key: "history", value: history, issue }) }
+  }
+  const other = otherFlow(runners, flow.name)
+  return other === undefined ? undefined : { where: "runners", reason: new OtherFlow({ flow: other }) }
+}
 
 /** What is kept of a session, as it goes on from. */
 const stored = (
   flow: AnyFlow,
   store: FlowStore["Service"],
-  id: string
+  id: string,
+  migrate: (saved: Saved) => Saved
 ): Effect.Effect<Start | undefined, CannotResume | FlowStoreError> =>
-  Effect.flatMap(store.load(flow.name, id), (saved) =>
-    Option.isNone(saved)
+  Effect.flatMap(store.load(flow.name, id), (found) =>
+    Option.isNone(found)
       ? Effect.undefined
       : Effect.gen(function* () {
-          const { action, state, step } = saved.value
+          const { step, version } = found.value
+          const { action, state } = migrate(found.value)
           const last = yield* lastOf(flow, id, action)
           const values: Bag = yield* decode(flow, id, state)
-          return { state: values, step, last: last.name }
+          return { state: values, step, last: last.name, version }
         })
   )

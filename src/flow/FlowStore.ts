@@ -1,20 +1,24 @@
 /**
  * Where sessions are kept by id, so that one can go on after a crash, later, or elsewhere.
  *
- * A store keeps the last state of each session with the number of its step. Saving says which step was seen last, and is
- * refused when the store holds another: of two that go on with one id, one is told so.
+ * A store keeps the last state of each session, each save under a version that no other has. Saving says which version was seen
+ * last, and is refused when the store holds another: of two that go on with one id, one is told so, also when a session was
+ * removed and begun anew in between.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import * as SqlClient from "effect/sql/SqlClient"
 import { FlowConflict, FlowStoreError } from "./errors.ts"
 
 /**
- * A session as it is kept: the number of the step done last, its action, and the state after it as JSON.
+ * A session as it is kept: the number of the step done last, its action, and the state after it as JSON. `version` is different
+ * for each save.
  *
  * @category models
  * @since 0.1.0
@@ -24,7 +28,8 @@ export const Saved = Schema.Struct({
   id: Schema.String,
   step: Schema.Int,
   action: Schema.String,
-  state: Schema.Json
+  state: Schema.Json,
+  version: Schema.String
 })
 
 /**
@@ -64,8 +69,11 @@ export class FlowStore extends Context.Service<
   {
     /** The session with this id, if there is one. */
     readonly load: (flow: string, id: string) => Effect.Effect<Option.Option<Saved>, FlowStoreError>
-    /** Keeps a session, if what is kept of it until now is step `seen`; 0: nothing. Fails with `FlowConflict` otherwise. */
-    readonly save: (saved: Saved, seen: number) => Effect.Effect<void, FlowConflict | FlowStoreError>
+    /**
+     * Keeps a session, if what is kept of it until now is version `seen`; none: nothing. Fails with `FlowConflict` otherwise. It
+     * cannot be interrupted: a store that may hang sets a time limit of its own.
+     */
+    readonly save: (saved: Saved, seen: string | undefined) => Effect.Effect<void, FlowConflict | FlowStoreError>
     /** Forgets a session. */
     readonly remove: (flow: string, id: string) => Effect.Effect<void, FlowStoreError>
   }
@@ -74,8 +82,18 @@ export class FlowStore extends Context.Service<
 /** Parts are escaped, so that two names never make one key. */
 const keyOf = (flow: string, id: string): string => `${encodeURIComponent(flow)}/${encodeURIComponent(id)}`
 
-const compare = ({ flow, id }: Saved, seen: number, found: number): Effect.Effect<void, FlowConflict> =>
-  seen === found ? Effect.void : Effect.fail(new FlowConflict({ flow, id, step: seen, found }))
+type Found = Pick<Saved, "step" | "version"> | undefined
+
+const conflict = ({ flow, id, step }: Saved, found: Found): FlowConflict =>
+  new FlowConflict({ flow, id, step: step - 1, found: found?.step ?? 0 })
+
+const compare = (saved: Saved, seen: string | undefined, found: Found): Effect.Effect<void, FlowConflict> =>
+  seen === found?.version ? Effect.void : Effect.fail(conflict(saved, found))
+
+const failing =
+  (operation: FlowStoreError["operation"], flow: string, id: string) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, FlowStoreError> =>
+    Effect.mapError(effect, (cause) => new FlowStoreError({ flow, id, operation, cause }))
 
 /**
  * Sessions are kept in memory, as long as the layer lives.
@@ -90,7 +108,7 @@ export const layerMemory: Layer.Layer<FlowStore> = Layer.sync(FlowStore, () => {
     save: (saved, seen) =>
       Effect.suspend(() => {
         const key = keyOf(saved.flow, saved.id)
-        return Effect.map(compare(saved, seen, kept.get(key)?.step ?? 0), () => void kept.set(key, saved))
+        return Effect.map(compare(saved, seen, kept.get(key)), () => void kept.set(key, saved))
       }),
     remove: (flow, id) => Effect.sync(() => void kept.delete(keyOf(flow, id)))
   })
@@ -115,9 +133,9 @@ const exclusive = () => {
 const Json = Schema.fromJsonString(Saved)
 
 /**
- * Sessions are kept in Effect's `KeyValueStore`: in memory, in files, in a database. A key-value store cannot compare and
+ * Sessions are kept in Effect's `KeyValueStore`: in memory, in files, in the browser. A key-value store cannot compare and
  * write at once: within this layer saves of one session wait for each other, so a conflict is always found; two processes
- * that save the same session in the same moment may both succeed.
+ * that save the same session in the same moment may both succeed. Where that can happen, take `layerSql`.
  *
  * **Example** (Any key-value store will do)
  *
@@ -142,26 +160,105 @@ export const layerKeyValueStore: Layer.Layer<FlowStore, never, KeyValueStore.Key
     const load = (flow: string, id: string, operation: "load" | "save") =>
       Effect.flatMap(kept.get(keyOf(flow, id)), (text) =>
         text === undefined ? Effect.succeedNone : Effect.asSome(Schema.decodeUnknownEffect(Json)(text))
-      ).pipe(Effect.mapError((cause) => new FlowStoreError({ flow, id, operation, cause })))
+      ).pipe(failing(operation, flow, id))
     return FlowStore.of({
       load: (flow, id) => load(flow, id, "load"),
       save: (saved, seen) => {
         const { flow, id } = saved
         const key = keyOf(flow, id)
-        const write = Schema.encodeEffect(Json)(saved).pipe(
-          Effect.flatMap((text) => kept.set(key, text)),
-          Effect.mapError((cause) => new FlowStoreError({ flow, id, operation: "save", cause }))
-        )
+        const write = Effect.flatMap(Schema.encodeEffect(Json)(saved), (text) => kept.set(key, text))
         const compared = Effect.flatMap(load(flow, id, "save"), (found) =>
-          compare(saved, seen, Option.isSome(found) ? found.value.step : 0)
+          compare(saved, seen, Option.getOrUndefined(found))
         )
-        return lock(key, Effect.andThen(compared, write))
+        return lock(key, Effect.andThen(compared, failing("save", flow, id)(write)))
       },
-      remove: (flow, id) =>
-        Effect.mapError(
-          kept.remove(keyOf(flow, id)),
-          (cause) => new FlowStoreError({ flow, id, operation: "remove", cause })
-        )
+      remove: (flow, id) => lock(keyOf(flow, id), failing("remove", flow, id)(kept.remove(keyOf(flow, id))))
     })
   })
 )
+
+// --- SQL ---
+
+interface Row {
+  readonly step: number
+  readonly version: string
+}
+
+/** Keys are compared byte by byte, whatever the database does with other texts. */
+const createTable = (sql: SqlClient.SqlClient, name: string) => {
+  const table = sql(name)
+  return sql.onDialectOrElse({
+    mysql: () => sql`
+      CREATE TABLE IF NOT EXISTS ${table} (
+        id VARCHAR(700) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY,
+        version VARCHAR(64) NOT NULL,
+        step INTEGER NOT NULL,
+        saved LONGTEXT NOT NULL
+      )`,
+    mssql: () => sql`
+      IF NOT EXISTS (SELECT * FROM sysobjects WHERE name=${name} AND xtype='U')
+      CREATE TABLE ${table} (
+        id NVARCHAR(450) COLLATE Latin1_General_100_BIN2 PRIMARY KEY,
+        version NVARCHAR(64) NOT NULL,
+        step INTEGER NOT NULL,
+        saved NVARCHAR(MAX) NOT NULL
+      )`,
+    orElse: () => sql`
+      CREATE TABLE IF NOT EXISTS ${table} (
+        id TEXT PRIMARY KEY,
+        version TEXT NOT NULL,
+        step INTEGER NOT NULL,
+        saved TEXT NOT NULL
+      )`
+  })
+}
+
+/**
+ * Sessions are kept in a table of the database in scope, `table` (default `effect_otp_flow`), which is made where it is
+ * missing; that failing is a defect. Comparing and writing are one statement, so of any number of processes that go on with one
+ * session one succeeds. Tested with SQLite; the statements are the same for PostgreSQL, MySQL and SQL Server.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSql = (
+  options: { readonly table?: string } = {}
+): Layer.Layer<FlowStore, never, SqlClient.SqlClient> =>
+  Layer.effect(
+    FlowStore,
+    Effect.gen(function* () {
+      const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+      const { table: name = "effect_otp_flow" } = options
+      yield* Effect.orDie(createTable(sql, name))
+      const table = sql(name)
+      const find = (key: string) =>
+        Effect.map(sql<Row>`SELECT step, version FROM ${table} WHERE id = ${key}`, (rows) => rows[0])
+      return FlowStore.of({
+        load: (flow, id) =>
+          Effect.flatMap(
+            sql<{ readonly saved: string }>`SELECT saved FROM ${table} WHERE id = ${keyOf(flow, id)}`,
+            ([row]) => (row === undefined ? Effect.succeedNone : Effect.asSome(Schema.decodeEffect(Json)(row.saved)))
+          ).pipe(failing("load", flow, id)),
+        save: (saved, seen) => {
+          const { flow, id, step, version } = saved
+          const key = keyOf(flow, id)
+          const write = Effect.flatMap(Schema.encodeEffect(Json)(saved), (text) =>
+            seen === undefined
+              ? sql`INSERT INTO ${table} (id, version, step, saved) VALUES (${key}, ${version}, ${step}, ${text})`
+              : sql`UPDATE ${table} SET version = ${version}, step = ${step}, saved = ${text}
+                  WHERE id = ${key} AND version = ${seen}`
+          )
+          return Effect.gen(function* () {
+            const written = yield* Effect.result(write)
+            const found = yield* failing("save", flow, id)(find(key))
+            if (found?.version === version) return
+            // What is there already is why it could not be inserted.
+            const told = Result.isFailure(written) && (seen !== undefined || found === undefined)
+            return yield* told ? failing("save", flow, id)(Effect.fail(written.failure)) : conflict(saved, found)
+          })
+        },
+        remove: (flow, id) =>
+          Effect.asVoid(failing("remove", flow, id)(sql`DELETE FROM ${table} WHERE id = ${keyOf(flow, id)}`))
+      })
+    })
+  )

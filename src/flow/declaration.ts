@@ -67,7 +67,7 @@ export type Read<D extends Declaration> = Simplify<Values<D["state"], D["reads"]
  * @category type-level
  * @since 0.1.0
  */
-export type Written<D extends Declaration> = Values<D["state"], D["writes"]>
+export type Written<D extends Declaration> = Simplify<Values<D["state"], D["writes"]>>
 
 /**
  * What every action is, whether it answers once or streams.

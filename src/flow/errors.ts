@@ -7,6 +7,12 @@ import { format } from "effect/Formatter"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
+/** What something thrown or failed with says. */
+const said = (error: unknown): string => {
+  const message = Predicate.hasProperty(error, "message") ? String(error.message) : ""
+  return message === "" ? format(error) : message
+}
+
 /**
  * Thrown where a flow is made that could not work. `problems` has all that is wrong: `field` says where, such as
  * `transitions[2].to`, `value` what stands there.
@@ -130,8 +136,74 @@ export class NotDone extends Schema.TaggedError<NotDone>()("NotDone", {}) {
 }
 
 /**
- * The state and what was said about it do not go together. The state is that of before. `where` is the name of the action, of
- * the transition (`a -> b`), or `initial`.
+ * An action that the flow does not have; `known` are those it has.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownAction extends Schema.TaggedError<UnknownAction>()("UnknownAction", {
+  action: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `there is no action ${this.action}: there are ${this.known.join(", ")}`
+  }
+}
+
+/**
+ * It was given an input that it does not declare.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownInput extends Schema.TaggedError<UnknownInput>()("UnknownInput", { key: Schema.String }) {
+  override get message(): string {
+    return `it takes no input ${this.key}`
+  }
+}
+
+/**
+ * The condition of a transition threw `cause`. The state is as it was, and so is what comes next.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConditionFailed extends Schema.TaggedError<ConditionFailed>()("ConditionFailed", {
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `its condition threw: ${said(this.cause)}`
+  }
+}
+
+/**
+ * An action took a step of the session that it is done by, which would have waited for itself. Return what it writes, and let
+ * a transition lead on.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SteppedItself extends Schema.TaggedError<SteppedItself>()("SteppedItself", {}) {
+  override get message(): string {
+    return "it took a step of its own session, which waits until it is done: let a transition lead on"
+  }
+}
+
+/**
+ * A runner made for another flow, whose actions this one does not have.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OtherFlow extends Schema.TaggedError<OtherFlow>()("OtherFlow", { flow: Schema.String }) {
+  override get message(): string {
+    return `it was made for the flow ${this.flow}: give Flow.on the flow that is started`
+  }
+}
+
+/**
+ * What was done or asked for does not go with what the flow declares. The state is that of before. `where` is the name of the
+ * action, of the transition (`a -> b`), or of the option, such as `initial`.
  *
  * @category errors
  * @since 0.1.0
@@ -139,7 +211,20 @@ export class NotDone extends Schema.TaggedError<NotDone>()("NotDone", {}) {
 export class StateError extends Schema.TaggedError<StateError>()("StateError", {
   flow: Schema.String,
   where: Schema.String,
-  reason: Schema.Union([NotWritten, MissingInput, InvalidValue, UndeclaredWrite, MissingWrite, UnknownKey, NotDone])
+  reason: Schema.Union([
+    NotWritten,
+    MissingInput,
+    InvalidValue,
+    UndeclaredWrite,
+    MissingWrite,
+    UnknownKey,
+    UnknownAction,
+    UnknownInput,
+    NotDone,
+    ConditionFailed,
+    SteppedItself,
+    OtherFlow
+  ])
 }) {
   override get message(): string {
     return `${this.flow}: ${this.where}: ${this.reason.message}`
@@ -161,15 +246,13 @@ export class ActionFailed<E> extends Data.TaggedError("ActionFailed")<{
   readonly error: E
 }> {
   override get message(): string {
-    const { error } = this
-    const said = Predicate.hasProperty(error, "message") ? String(error.message) : ""
-    return `${this.flow}: ${this.action}, step ${this.step}, failed: ${said === "" ? format(error) : said}`
+    return `${this.flow}: ${this.action}, step ${this.step}, failed: ${said(this.error)}`
   }
 }
 
 /**
- * Somebody else has gone on with this id: the store holds step `found`, this one is at `step`. Nothing was saved; start
- * a session of the same id to go on from there.
+ * Somebody else has gone on with this id, or has begun it anew: the store holds step `found`, this one is at `step`; 0 is
+ * nothing. Nothing was saved; start a session of the same id to go on from what the store holds.
  *
  * @category errors
  * @since 0.1.0
@@ -181,12 +264,14 @@ export class FlowConflict extends Schema.TaggedError<FlowConflict>()("FlowConfli
   found: Schema.Number
 }) {
   override get message(): string {
-    return `${this.flow} ${this.id}: somebody else has gone on to step ${this.found}, this one is at ${this.step}: start it again`
+    const instead = this.found === 0 ? "nothing is kept any more" : `somebody else has gone on to step ${this.found}`
+    return `${this.flow} ${this.id}: ${instead}, this one is at ${this.step}: start it again`
   }
 }
 
 /**
- * The store could not be read or written. Nothing was saved.
+ * The store could not be read or written; `cause` says why. The session is where it was, and the step can be taken again.
+ * Where the store had saved it all the same, that is a `FlowConflict`.
  *
  * @category errors
  * @since 0.1.0
@@ -198,12 +283,13 @@ export class FlowStoreError extends Schema.TaggedError<FlowStoreError>()("FlowSt
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `${this.flow} ${this.id}: the store could not ${this.operation} it`
+    return `${this.flow} ${this.id}: the store could not ${this.operation} it: ${said(this.cause)}`
   }
 }
 
 /**
- * What is stored under this id is not a state of this flow any more: `problem` says why. Migrate it, or start another id.
+ * What is stored under this id is not a state of this flow any more: `problem` says why. Give `Flow.start` a `migrate`, or start
+ * another id.
  *
  * @category errors
  * @since 0.1.0

@@ -30,6 +30,7 @@ const problemsOfAction = (
   const at = `actions[${i}]`
   const problems: Array<Problem> = []
   const first = actions.findIndex(({ name }) => name === action.name)
+  if (action.name === "") problems.push({ field: `${at}.name`, value: "", problem: "which is no name" })
   if (first !== i) problems.push({ field: `${at}.name`, value: action.name, problem: `as actions[${first}] is` })
   if (action["~state"] !== state)
     problems.push({ field: at, value: action.name, problem: "an action of another state" })
@@ -56,6 +57,9 @@ const problemsOfTransition = (
   const problems: Array<Problem> = []
   if (transition["~state"] !== state) {
     problems.push({ field: at, value: transition.to, problem: "a transition of another state" })
+  }
+  if (transition.from.length === 0) {
+    problems.push({ field: `${at}.from`, value: [], problem: `which leads from nowhere to ${transition.to}` })
   }
   for (const from of transition.from) {
     const sooner = transitions.findIndex((other) => other.when === undefined && other.from.includes(from))

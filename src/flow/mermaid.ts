@@ -4,9 +4,17 @@
 import type { AnyFlow } from "./declaration.ts"
 import { leaving } from "./graph.ts"
 
-/** Text inside quotes, where Mermaid takes entities with # instead of &. */
-const quoted = (text: string): string =>
-  `"${text.replaceAll("#", "#35;").replaceAll('"', "#quot;").replaceAll("<", "#lt;").replaceAll(">", "#gt;")}"`
+/**
+ * Text as Mermaid shows it as it is. Whatever could mean something to it (quotes, markup, markdown, directives) becomes an
+ * entity, which it writes with # instead of &. What joins the letters of a word stays, for names to be read in the source.
+ */
+const shown = (text: string): string =>
+  text
+    .replace(
+      /(?<![\p{L}\p{N}])[._-]|[._-](?![\p{L}\p{N}])|[^\p{L}\p{N}._ ,()?!'\r\n-]/gu,
+      (sign) => `#${sign.codePointAt(0)};`
+    )
+    .replace(/\r?\n/g, "<br/>")
 
 /**
  * The flow as a Mermaid flowchart. Streaming actions have doubled sides, tags stand below the name, conditions at their
@@ -35,14 +43,16 @@ const quoted = (text: string): string =>
 export const toMermaid = (flow: AnyFlow): string => {
   const ids = new Map(flow.actions.map(({ name }, i) => [name, `a${i}`]))
   const lines = flow.actions.map(({ kind, name, tags }) => {
-    const text = quoted(name).slice(0, -1) + (tags.length === 0 ? "" : `<br/>${quoted(tags.join(", ")).slice(1, -1)}`)
-    return kind === "streaming" ? `${ids.get(name)}[[${text}"]]` : `${ids.get(name)}[${text}"]`
+    const text = shown(name) + (tags.length === 0 ? "" : `<br/>${shown(tags.join(", "))}`)
+    return kind === "streaming" ? `${ids.get(name)}[["${text}"]]` : `${ids.get(name)}["${text}"]`
   })
   const arrows = flow.actions.flatMap(({ name }) => {
     const ways = leaving(flow, name)
     const from = ids.get(name)
     const drawn = ways.map(({ label, to, when }) =>
-      when === undefined ? `${from} --> ${ids.get(to)}` : `${from} -->|${quoted(label ?? "")}| ${ids.get(to)}`
+      when === undefined
+        ? `${from} --> ${ids.get(to)}`
+        : `${from} -->|"${shown(label === undefined || label === "" ? "?" : label)}"| ${ids.get(to)}`
     )
     if (ways.length === 0) return [`${from} --> done`]
     return ways.some(({ when }) => when === undefined) ? drawn : [...drawn, `${from} -.-> done`]

@@ -73,15 +73,21 @@ export interface Remote<Messages> {
 }
 
 /** What is done with one item of a streaming action. @internal */
-export type Emit = (item: unknown) => Effect.Effect<unknown>
+export type Emit = (item: unknown) => Effect.Effect<unknown, unknown>
 
 type Next = Effect.Effect<unknown, unknown>
 
 interface RunnerImpl {
   readonly through: (call: Call, next: Next, emit: Emit) => Next
+  /** The name of the flow whose actions it takes; none where it takes none. */
+  readonly flow: string | undefined
 }
 
-const make = (through: RunnerImpl["through"]): never => ({ through }) as unknown as never
+const make = (through: RunnerImpl["through"], flow?: string): never => ({ through, flow }) as unknown as never
+
+/** The first of some runners that was made for another flow; the name of that. @internal */
+export const otherFlow = (runners: ReadonlyArray<unknown>, name: string): string | undefined =>
+  (runners as ReadonlyArray<RunnerImpl>).find(({ flow }) => flow !== undefined && flow !== name)?.flow
 
 /** Stands for what is written by a stream that did not say. @internal */
 export const notDone: unique symbol = Symbol("notDone")
@@ -174,29 +180,65 @@ export const handlers = <F extends Fields, A extends AnyAction, const Tag extend
  * Sends the actions of a flow with this tag to an actor, in this process or elsewhere, instead of doing them here. What they
  * need is needed there only. An ask waits 5 seconds unless the ref says otherwise: see `ActorRef.withTimeout`.
  *
+ * The ref of a pool is a ref as any other. Where the flow knows better who does a call, a function says so.
+ *
+ * **Example** (Two actors, in turn)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import { Actor } from "effect-otp"
+ * import { Flow } from "effect-otp/flow"
+ *
+ * const Sums = Flow.state("docs/Sums", { n: Schema.Int, by: Schema.Array(Schema.Int) })
+ * const add = Sums.action("add", {
+ *   reads: ["n", "by"],
+ *   writes: ["n", "by"],
+ *   tags: ["pool"],
+ *   run: () => Effect.die("done by a member")
+ * })
+ * const Adding = Flow.make("adding", {
+ *   state: Sums,
+ *   actions: [add],
+ *   entry: "add",
+ *   transitions: [Sums.to("add", "add", { reads: ["n"], when: ({ n }) => n < 3 })]
+ * })
+ *
+ * class Member extends Actor.Service<Member>()("docs/Member", Flow.protocol(Adding, "pool")) {}
+ * const member = (id: number) =>
+ *   Member.behavior(Effect.succeed(Member.of({ add: ({ by, n }) => ({ n: n + 1, by: [...by, id] }) })))
+ *
+ * const program = Effect.gen(function*() {
+ *   const members = [yield* Actor.spawn(member(0)), yield* Actor.spawn(member(1))]
+ *   const session = yield* Flow.start(Adding, {
+ *     initial: { n: 0, by: [] },
+ *     runners: [Flow.on(Adding, "pool", ({ step }) => members[step % 2]!)]
+ *   })
+ *   return (yield* session.run()).state.by
+ * })
+ * await Effect.runPromise(Effect.scoped(program)) // => [1, 0, 1]
+ * ```
+ *
  * @category running elsewhere
  * @since 0.1.0
  */
 export const on = <F extends Fields, A extends AnyAction, const Tag extends TagsOf<A>>(
   flow: Flow<F, A>,
   tag: Tag,
-  ref: Remote<ProtocolOf<A, Tag>>
+  to: Remote<ProtocolOf<A, Tag>> | ((call: Call) => Remote<ProtocolOf<A, Tag>>)
 ): Runner<Tagged<A, Tag>["name"], AskError | P.Failure<ProtocolOf<A, Tag>[keyof ProtocolOf<A, Tag>]>, never> => {
   const kinds = new Map(tagged(flow, tag).map(({ kind, name }) => [name, kind]))
-  const { ask, stream } = ref as unknown as {
-    readonly ask: Record<string, (read: unknown) => Next>
-    readonly stream: Record<string, (read: unknown) => Stream.Stream<unknown, unknown>>
-  }
-  return make(({ action, flow: name, read }, next, emit) => {
-    switch (name === flow.name ? kinds.get(action) : undefined) {
-      case "action":
-        return ask[action]!(read)
-      case "streaming":
-        return consume(stream[action]!(read), emit)
-      case undefined:
-        return next
-    }
-  })
+  return make((call, next, emit) => {
+    const { action, read } = call
+    const kind = kinds.get(action)
+    if (kind === undefined) return next
+    const { ask, stream } = (typeof to === "function" ? to(call) : to) as unknown as AnyRemote
+    return kind === "action" ? ask[action]!(read) : consume(stream[action]!(read), emit)
+  }, flow.name)
+}
+
+interface AnyRemote {
+  readonly ask: Record<string, (read: unknown) => Next>
+  readonly stream: Record<string, (read: unknown) => Stream.Stream<unknown, unknown>>
 }
 
 /**

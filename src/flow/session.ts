@@ -4,23 +4,36 @@
  * 1. The state changes only when an action is done: it has written what it declares, and that is saved where there is a store.
  * 2. Steps of one session never overlap.
  * 3. Once a conflict is found no further action is done.
+ * 4. A step that would wait for itself is refused.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { AnyAction, AnyFlow, Declaration, Fields, InputsOf, Item, Partly, Step } from "./declaration.ts"
-import { ActionFailed, type FlowConflict, type FlowStoreError, NotDone, StateError } from "./errors.ts"
+import {
+  ActionFailed,
+  ConditionFailed,
+  type FlowConflict,
+  type FlowStoreError,
+  NotDone,
+  StateError,
+  SteppedItself
+} from "./errors.ts"
 import type { FlowStore } from "./FlowStore.ts"
 import { leaving } from "./graph.ts"
 import { type Emit, notDone, through } from "./runners.ts"
-import { type Bag, encode, pick, readOf, writtenOf } from "./values.ts"
+import { type Bag, encode, inputsOf, itemOf, merged, namesOf, pick, readOf, writtenOf } from "./values.ts"
 
 /**
  * When a run halts. All of it is looked at after each step, so every run takes at least one: a session that was halted before
- * an action goes on with it when it is run again.
+ * an action goes on with it when it is run again. Where several hold, the outcome says `after` rather than `until`, and that
+ * rather than `before`.
  *
  * @category models
  * @since 0.1.0
@@ -71,7 +84,7 @@ export interface Session<F extends Fields, A extends AnyAction, E> {
   run(options?: RunOptions<F, A>): Effect.Effect<Outcome<F, A>, E>
   /**
    * As `run`, told as it goes: each item of a streaming action, and each step. It may be 16 elements ahead of who consumes
-   * it; who stops consuming stops the action under way, which has then written nothing.
+   * it; who stops consuming stops the action under way, which has then written nothing. Each consumption is a run of its own.
    */
   stream(options?: RunOptions<F, A>): Stream.Stream<Item<A> | Step<A>, E>
 }
@@ -92,7 +105,24 @@ export interface Start {
   readonly step: number
   /** The action done last; none at the beginning. */
   readonly last: string | undefined
+  /** Of what is kept of it; none where nothing is. */
+  readonly version: string | undefined
 }
+
+/** A step under way. */
+interface Stepping {
+  readonly session: object
+  readonly action: string
+  over: boolean
+}
+
+/** The steps that whoever asks is part of. */
+const Within = Context.Reference<ReadonlyArray<Stepping>>("effect-otp/Flow/Within", { defaultValue: () => [] })
+
+/** No two saves have the same, of whatever session. */
+const newVersion = Effect.map(Effect.all([Random.next, Random.next]), (parts) =>
+  parts.map((part) => part.toString(36).slice(2)).join("")
+)
 
 /** Any action with a declaration, whatever it is. */
 type Loose = AnyAction & { readonly "~D": () => Declaration }
@@ -104,7 +134,10 @@ type Inputs = { readonly [action: string]: Bag } | undefined
 
 const BUFFER = 16
 
-const ignoreItem: Emit = () => Effect.void
+/** What is done with each item and step. */
+type Tell = (element: unknown) => Effect.Effect<unknown>
+
+const tellNobody: Tell = () => Effect.void
 
 class SessionImpl implements Session<Fields, Loose, AnyError> {
   private readonly flow: AnyFlow
@@ -112,12 +145,22 @@ class SessionImpl implements Session<Fields, Loose, AnyError> {
   private readonly turn = Semaphore.makeUnsafe(1)
   private at: Start
   private overtaken: FlowConflict | undefined = undefined
-  private done: ReadonlyArray<AnyStep> = []
+  /** The last steps; at times more of them than are shown, so that few are moved. */
+  private readonly done: Array<AnyStep> = []
 
   constructor(flow: AnyFlow, settings: Settings, start: Start) {
     this.flow = flow
     this.settings = settings
     this.at = start
+  }
+
+  /** Shown as what it is, without the services of its actions. */
+  toJSON(): unknown {
+    const { last, state, step } = this.at
+    return { _id: "Session", flow: this.flow.name, id: this.id, step, last, state }
+  }
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   get id(): string | undefined {
@@ -127,24 +170,24 @@ class SessionImpl implements Session<Fields, Loose, AnyError> {
     return Effect.sync(() => this.at.state)
   }
   get history(): Effect.Effect<ReadonlyArray<AnyStep>> {
-    return Effect.sync(() => this.done)
+    return Effect.sync(() => this.done.slice(Math.max(0, this.done.length - this.settings.history)))
   }
   get next(): Effect.Effect<Option.Option<string>, StateError> {
     return Effect.suspend(() => Effect.map(this.following(), Option.fromUndefinedOr))
   }
 
   step({ inputs }: Pick<AnyRunOptions, "inputs"> = {}): Effect.Effect<Option.Option<AnyStep>, AnyError> {
-    return this.take(inputs as Inputs, ignoreItem)
+    return this.take(inputs as Inputs, tellNobody)
   }
 
   run(options: AnyRunOptions = {}): Effect.Effect<AnyOutcome, AnyError> {
-    return this.advance(options, ignoreItem, ignoreItem)
+    return this.advance(options, tellNobody, tellNobody)
   }
 
   stream(options: AnyRunOptions = {}): Stream.Stream<never, AnyError> {
     return Stream.callback<unknown, AnyError>(
       (queue) => {
-        const offer: Emit = (element) => Queue.offer(queue, element)
+        const offer: Tell = (element) => Queue.offer(queue, element)
         return Effect.andThen(this.advance(options, offer, offer), Queue.end(queue))
       },
       { bufferSize: BUFFER }
@@ -152,9 +195,11 @@ class SessionImpl implements Session<Fields, Loose, AnyError> {
   }
 
   /** Steps until something halts it. */
-  private advance(options: AnyRunOptions, onItem: Emit, onStep: Emit): Effect.Effect<AnyOutcome, AnyError> {
+  private advance(options: AnyRunOptions, onItem: Tell, onStep: Tell): Effect.Effect<AnyOutcome, AnyError> {
     const { haltAfter, haltBefore, inputs, until } = options
     return Effect.gen({ self: this }, function* () {
+      yield* namesOf(this.flow, "haltBefore", haltBefore)
+      yield* namesOf(this.flow, "haltAfter", haltAfter)
       let last = Option.none<AnyStep>()
       let taken = 0
       const outcome = (halted: AnyOutcome["halted"]): AnyOutcome => ({ halted, state: this.at.state, last, taken })
@@ -180,68 +225,114 @@ class SessionImpl implements Session<Fields, Loose, AnyError> {
     return Effect.gen({ self: this }, function* () {
       for (const { reads, to, when } of leaving(this.flow, last)) {
         if (when === undefined) return to
-        const read = yield* pick(this.flow, `${last} -> ${to}`, reads, state)
-        if (when(read as never)) return to
+        const where = `${last} -> ${to}`
+        const read = yield* pick(this.flow, where, reads, state)
+        const holds = Effect.try({
+          try: () => when(read as never),
+          catch: (cause) => this.wrong(where, new ConditionFailed({ cause }))
+        })
+        if (yield* holds) return to
       }
       return undefined
     })
   }
 
-  private take(inputs: Inputs, emit: Emit): Effect.Effect<Option.Option<AnyStep>, AnyError> {
+  private take(inputs: Inputs, tell: Tell): Effect.Effect<Option.Option<AnyStep>, AnyError> {
     const step = Effect.gen({ self: this }, function* () {
       if (this.overtaken !== undefined) return yield* this.overtaken
+      yield* inputsOf(this.flow, inputs)
       const name = yield* this.following()
       if (name === undefined) return Option.none<AnyStep>()
       const action = this.flow.actions.find((each) => each.name === name)!
       const read = yield* readOf(this.flow, action, this.at.state, inputs?.[name])
-      const written = yield* this.perform(action, read, (item) => emit({ _tag: "Item", action: name, item }))
+      const written = yield* this.perform(action, read, tell)
       return Option.some(yield* Effect.uninterruptible(this.commit(action, read, written)))
     })
-    return this.turn.withPermits(1)(step)
+    return Effect.flatMap(Within, (within) => {
+      const own = within.find(({ over, session }) => session === this && !over)
+      return own === undefined
+        ? this.turn.withPermits(1)(step)
+        : Effect.fail(this.wrong(own.action, new SteppedItself()))
+    })
   }
 
-  private perform(action: AnyAction, read: Bag, emit: Emit): Effect.Effect<Bag, AnyError> {
+  private perform(action: AnyAction, read: Bag, tell: Tell): Effect.Effect<Bag, AnyError> {
     const { flow } = this
     const { id, runners, services } = this.settings
     const { state } = this.at
+    const { name, tags } = action
     const step = this.at.step + 1
-    const call = { flow: flow.name, id, action: action.name, tags: action.tags, step, read }
-    return through(runners, action, call, emit).pipe(
-      Effect.updateContext((callers: Context.Context<never>) => Context.merge(services, callers)),
-      Effect.mapError((error) => new ActionFailed({ flow: flow.name, action: action.name, step, state, error })),
+    const call = { flow: flow.name, id, action: name, tags, step, read }
+    const stepping: Stepping = { session: this, action: name, over: false }
+    let wrong: StateError | undefined
+    const checked: Emit = (value) => {
+      const item = itemOf(flow, action, value)
+      return Result.isSuccess(item)
+        ? tell({ _tag: "Item", action: name, item: item.success })
+        : Effect.fail((wrong = item.failure))
+    }
+    return through(runners, action, call, checked).pipe(
+      Effect.updateContext((callers: Context.Context<never>) => {
+        const within = [...Context.get(callers, Within), stepping]
+        return Context.add(Context.merge(services, callers), Within, within)
+      }),
+      Effect.mapError((error) =>
+        wrong !== undefined && error === wrong
+          ? wrong
+          : new ActionFailed({ flow: flow.name, action: name, step, state, error })
+      ),
       Effect.flatMap((written): Effect.Effect<Bag, StateError> => {
         if (written !== notDone) return writtenOf(flow, action, written)
-        return Effect.fail(new StateError({ flow: flow.name, where: action.name, reason: new NotDone() }))
-      })
+        // Who writes nothing need not say so.
+        return action.writes.length === 0 ? writtenOf(flow, action, undefined) : this.wrong(name, new NotDone())
+      }),
+      Effect.ensuring(Effect.sync(() => void (stepping.over = true)))
     )
   }
 
   /** Saved first: what it shows has been kept. */
   private commit(action: AnyAction, read: Bag, written: Bag): Effect.Effect<AnyStep, AnyError> {
     return Effect.gen({ self: this }, function* () {
-      const { history } = this.settings
-      const state = { ...this.at.state, ...written }
+      const state = merged(this.at.state, written)
       const step = this.at.step + 1
-      yield* this.save(state, step, action.name)
+      const version = yield* this.save(state, step, action.name)
       const taken = { _tag: "Step", step, action: action.name, read, written } as unknown as AnyStep
-      this.at = { state, step, last: action.name }
-      this.done = history > 0 ? [...this.done, taken].slice(-history) : []
+      this.at = { state, step, last: action.name, version }
+      this.remember(taken)
       return taken
     })
   }
 
-  private save(state: Bag, step: number, action: string): Effect.Effect<void, FlowConflict | FlowStoreError> {
+  private remember(taken: AnyStep): void {
+    const { history } = this.settings
+    this.done.push(taken)
+    if (this.done.length >= 2 * history) this.done.splice(0, this.done.length - history)
+  }
+
+  /** Gives the version under which it is kept. */
+  private save(
+    state: Bag,
+    step: number,
+    action: string
+  ): Effect.Effect<string | undefined, FlowConflict | FlowStoreError> {
     const { id, store } = this.settings
-    if (store === undefined || id === undefined) return Effect.void
+    if (store === undefined || id === undefined) return Effect.undefined
     const flow = this.flow.name
-    return Effect.flatMap(encode(this.flow, id, state), (json) =>
-      store.save({ flow, id, step, action, state: json }, step - 1)
-    ).pipe(
+    return Effect.gen({ self: this }, function* () {
+      const json = yield* encode(this.flow, id, state)
+      const version = yield* newVersion
+      yield* store.save({ flow, id, step, action, state: json, version }, this.at.version)
+      return version
+    }).pipe(
       Effect.tapErrorTag("FlowConflict", (conflict) => {
         this.overtaken = conflict
         return Effect.void
       })
     )
+  }
+
+  private wrong(where: string, reason: StateError["reason"]): StateError {
+    return new StateError({ flow: this.flow.name, where, reason })
   }
 }
 

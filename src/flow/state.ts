@@ -9,8 +9,22 @@ import type { Simplify } from "effect/Types"
 import type { Action, Fields, StreamingAction, Transition, Values } from "./declaration.ts"
 import type { Done } from "./done.ts"
 
-/** Refuses what is written besides what is declared. */
-type Exactly<A, Keys> = A & { readonly [Key in Exclude<keyof A, Keys>]: never }
+/** The keys that any of several records has, and that are not among these. */
+type Other<A, Keys> = Exclude<A extends unknown ? keyof A : never, Keys>
+
+/** Refuses what is written besides what is declared, in whichever way an action ends. */
+type Declared<Made, Keys, Undeclared extends PropertyKey = Other<Effect.Success<Made>, Keys>> = [Undeclared] extends [
+  never
+]
+  ? unknown
+  : Effect.Effect<{ readonly [Key in Undeclared]: never }>
+
+/** The same for the ends of a stream. */
+type Ending<Out, Keys, Undeclared extends PropertyKey = Other<Extract<Out, Done<unknown>>["written"], Keys>> = [
+  Undeclared
+] extends [never]
+  ? unknown
+  : Done<{ readonly [Key in Undeclared]: never }>
 
 /** An action that writes nothing may also return nothing. */
 type Nothing<Writes> = [Writes] extends [never] ? void : never
@@ -71,9 +85,7 @@ export interface State<out F extends Fields> {
    */
   action<
     const Name extends string,
-    A extends Values<F, Writes>,
-    E,
-    R,
+    Made extends Effect.Effect<Values<F, Writes> | Nothing<Writes>, unknown, unknown>,
     const Reads extends Key<F> = never,
     const Writes extends Key<F> = never,
     const In extends Fields = {},
@@ -82,7 +94,7 @@ export interface State<out F extends Fields> {
   >(
     name: Name,
     options: ActionOptions<Reads, Writes, In, Tags, Err> & {
-      readonly run: (read: Given<F, Reads, In>) => Effect.Effect<Exactly<A, Writes> | Nothing<Writes>, E, R>
+      readonly run: (read: Given<F, Reads, In>) => Made & Declared<Made, Writes>
     }
   ): Action<
     Name,
@@ -95,8 +107,8 @@ export interface State<out F extends Fields> {
       readonly item: typeof Schema.Never
       readonly error: Err
     },
-    E,
-    R
+    Effect.Error<Made>,
+    Effect.Services<Made>
   >
   /**
    * A node that gives items on the way, seen by `session.stream`, and ends with what it writes: a stream that ends with
@@ -105,7 +117,7 @@ export interface State<out F extends Fields> {
   streaming<
     const Name extends string,
     Item extends Schema.Codec<unknown, unknown>,
-    A extends Values<F, Writes>,
+    Out extends Item["Type"] | Done<Values<F, Writes>>,
     E,
     R,
     const Reads extends Key<F> = never,
@@ -117,7 +129,7 @@ export interface State<out F extends Fields> {
     name: Name,
     options: ActionOptions<Reads, Writes, In, Tags, Err> & {
       readonly item: Item
-      readonly run: (read: Given<F, Reads, In>) => Stream.Stream<Item["Type"] | Done<Exactly<A, Writes>>, E, R>
+      readonly run: (read: Given<F, Reads, In>) => Stream.Stream<Out & Ending<Out, Writes>, E, R>
     }
   ): StreamingAction<
     Name,
@@ -153,7 +165,7 @@ export interface State<out F extends Fields> {
 type AnyOptions = ActionOptions<string, string, Fields, string, Schema.Codec<unknown, unknown>>
 
 interface Condition {
-  readonly reads: ReadonlyArray<string>
+  readonly reads?: ReadonlyArray<string>
   readonly when: (read: never) => boolean
   readonly label?: string
 }
@@ -205,7 +217,7 @@ export const state = <const F extends Fields>(id: string, fields: F): State<F> =
       from: typeof from === "string" ? [from] : from,
       to,
       reads: condition?.reads ?? [],
-      label: condition?.label ?? condition?.reads.join(", "),
+      label: condition?.label ?? condition?.reads?.join(", "),
       when: condition?.when,
       "~state": self
     })

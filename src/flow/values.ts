@@ -1,5 +1,8 @@
 /**
  * The values of a state against its schemas: what an action is given, what it wrote, what goes to a store and comes from it.
+ *
+ * What enters a state is what its schema makes of it, and arrays and records in it are frozen: nobody who has read a state, or
+ * has kept what it wrote, can change one.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,6 +18,8 @@ import {
   NotWritten,
   StateError,
   UndeclaredWrite,
+  UnknownAction,
+  UnknownInput,
   UnknownKey
 } from "./errors.ts"
 
@@ -28,9 +33,6 @@ type Reason = StateError["reason"]
 const failed = (flow: AnyFlow, where: string, reason: Reason): Effect.Effect<never, StateError> =>
   Effect.fail(new StateError({ flow: flow.name, where, reason }))
 
-const settle = (flow: AnyFlow, where: string, reason: Reason | undefined, bag: Bag): Effect.Effect<Bag, StateError> =>
-  reason === undefined ? Effect.succeed(bag) : failed(flow, where, reason)
-
 type Check = (value: unknown) => Result.Result<unknown, Schema.SchemaError>
 
 const checks = new WeakMap<object, Check>()
@@ -41,11 +43,49 @@ const checkOf = (schema: Schema.Codec<unknown, unknown>): Check => {
   return check
 }
 
-/** Whether a value is what its schema says. It stays the sender's own. */
-const invalid = (fields: Fields, key: string, value: unknown): InvalidValue | undefined => {
-  const checked = checkOf(fields[key]!)(value)
-  return Result.isSuccess(checked) ? undefined : new InvalidValue({ key, value, issue: checked.failure.message })
+const isPlain = (value: object): boolean => {
+  const prototype = Object.getPrototypeOf(value)
+  return Array.isArray(value) || prototype === Object.prototype || prototype === null
 }
+
+/** Frozen as deep as it is made of arrays and records. What is frozen already has been here. */
+const frozen = <A>(value: A): A => {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value) || !isPlain(value)) return value
+  Object.freeze(value)
+  for (const each of Object.values(value)) frozen(each)
+  return value
+}
+
+/** A value as a state holds it, or why it cannot. */
+const owned = (
+  schema: Schema.Codec<unknown, unknown>,
+  key: string,
+  value: unknown
+): Result.Result<unknown, InvalidValue> =>
+  Result.mapBoth(checkOf(schema)(value), {
+    onFailure: ({ message }) => new InvalidValue({ key, value, issue: message }),
+    onSuccess: frozen
+  })
+
+/** Takes over values by key, up to the first that cannot be. */
+const takeOver = (
+  keys: ReadonlyArray<string>,
+  take: (key: string) => Result.Result<unknown, Reason>
+): Result.Result<Bag, Reason> => {
+  const bag: Record<string, unknown> = {}
+  for (const key of keys) {
+    const taken = take(key)
+    if (Result.isFailure(taken)) return Result.fail(taken.failure)
+    bag[key] = taken.success
+  }
+  return Result.succeed(Object.freeze(bag))
+}
+
+const settle = (flow: AnyFlow, where: string, bag: Result.Result<Bag, Reason>): Effect.Effect<Bag, StateError> =>
+  Result.isSuccess(bag) ? Effect.succeed(bag.success) : failed(flow, where, bag.failure)
+
+/** What one state is after another has been written into it. @internal */
+export const merged = (state: Bag, written: Bag): Bag => Object.freeze({ ...state, ...written })
 
 /** Some keys of a state, each of which must have been written. @internal */
 export const pick = (
@@ -53,14 +93,14 @@ export const pick = (
   where: string,
   keys: ReadonlyArray<string>,
   state: Bag
-): Effect.Effect<Bag, StateError> => {
-  const picked: Record<string, unknown> = {}
-  for (const key of keys) {
-    if (!Object.hasOwn(state, key)) return failed(flow, where, new NotWritten({ key }))
-    picked[key] = state[key]
-  }
-  return Effect.succeed(picked)
-}
+): Effect.Effect<Bag, StateError> =>
+  settle(
+    flow,
+    where,
+    takeOver(keys, (key) =>
+      Object.hasOwn(state, key) ? Result.succeed(state[key]) : Result.fail(new NotWritten({ key }))
+    )
+  )
 
 /** What an action is given: the keys it reads and its inputs, and nothing else. @internal */
 export const readOf = (
@@ -70,42 +110,72 @@ export const readOf = (
   inputs: Bag | undefined
 ): Effect.Effect<Bag, StateError> =>
   Effect.flatMap(pick(flow, action.name, action.reads, state), (read) => {
-    const given: Record<string, unknown> = { ...read }
-    for (const key of Object.keys(action.inputs)) {
-      if (inputs === undefined || !Object.hasOwn(inputs, key)) {
-        return failed(flow, action.name, new MissingInput({ key }))
-      }
-      const problem = invalid(action.inputs, key, inputs[key])
-      if (problem !== undefined) return failed(flow, action.name, problem)
-      given[key] = inputs[key]
-    }
-    return Effect.succeed<Bag>(given)
+    const keys = Object.keys(action.inputs)
+    if (keys.length === 0) return Effect.succeed(read)
+    const given = takeOver(keys, (key) =>
+      inputs !== undefined && Object.hasOwn(inputs, key)
+        ? owned(action.inputs[key]!, key, inputs[key])
+        : Result.fail(new MissingInput({ key }))
+    )
+    return Effect.map(settle(flow, action.name, given), (bag) => merged(read, bag))
   })
 
 /** What an action wrote: all that it declares, nothing else, each as its schema says. @internal */
 export const writtenOf = (flow: AnyFlow, action: AnyAction, written: unknown): Effect.Effect<Bag, StateError> => {
-  const bag = (written ?? {}) as Bag
-  return settle(flow, action.name, writeProblem(flow.fields, action, bag), bag)
+  const bag = Object(written ?? {}) as Bag
+  const undeclared = Reflect.ownKeys(bag).find((key) => typeof key === "symbol" || !action.writes.includes(key))
+  if (undeclared !== undefined) return failed(flow, action.name, new UndeclaredWrite({ key: String(undeclared) }))
+  const taken = takeOver(action.writes, (key) =>
+    Object.hasOwn(bag, key) ? owned(flow.fields[key]!, key, bag[key]) : Result.fail(new MissingWrite({ key }))
+  )
+  return settle(flow, action.name, taken)
 }
 
-const writeProblem = (fields: Fields, { writes }: AnyAction, bag: Bag): Reason | undefined => {
-  for (const key of Object.keys(bag)) if (!writes.includes(key)) return new UndeclaredWrite({ key })
-  for (const key of writes) {
-    if (!Object.hasOwn(bag, key)) return new MissingWrite({ key })
-    const problem = invalid(fields, key, bag[key])
-    if (problem !== undefined) return problem
-  }
-  return undefined
-}
+/** An item of a streaming action, as its schema says. @internal */
+export const itemOf = (flow: AnyFlow, { item, name }: AnyAction, value: unknown): Result.Result<unknown, StateError> =>
+  Result.mapError(
+    Result.mapError(checkOf(item!)(value), ({ message }) => new InvalidValue({ key: "item", value, issue: message })),
+    (reason) => new StateError({ flow: flow.name, where: name, reason })
+  )
 
 /** A state to begin with. @internal */
-export const initialOf = (flow: AnyFlow, initial: Bag): Effect.Effect<Bag, StateError> => {
-  const problem = Object.keys(initial)
-    .map((key): Reason | undefined =>
-      Object.hasOwn(flow.fields, key) ? invalid(flow.fields, key, initial[key]) : new UnknownKey({ key })
+export const initialOf = (flow: AnyFlow, initial: Bag): Effect.Effect<Bag, StateError> =>
+  settle(
+    flow,
+    "initial",
+    takeOver(Object.keys(initial), (key) =>
+      Object.hasOwn(flow.fields, key)
+        ? owned(flow.fields[key]!, key, initial[key])
+        : Result.fail(new UnknownKey({ key }))
     )
-    .find((reason) => reason !== undefined)
-  return settle(flow, "initial", problem, { ...initial })
+  )
+
+// --- Names given to a run ---
+
+/** Of some names, each must be that of an action. @internal */
+export const namesOf = (
+  flow: AnyFlow,
+  where: string,
+  names: ReadonlyArray<string> | undefined
+): Effect.Effect<void, StateError> => {
+  const known = flow.actions.map(({ name }) => name)
+  const action = names?.find((name) => !known.includes(name))
+  return action === undefined ? Effect.void : failed(flow, where, new UnknownAction({ action, known }))
+}
+
+/** Inputs are given to actions that there are, and are those that they take. @internal */
+export const inputsOf = (
+  flow: AnyFlow,
+  inputs: { readonly [action: string]: Bag | undefined } | undefined
+): Effect.Effect<void, StateError> => {
+  if (inputs === undefined) return Effect.void
+  return Effect.andThen(namesOf(flow, "inputs", Object.keys(inputs)), () => {
+    for (const { inputs: taken, name } of flow.actions) {
+      const key = Object.keys(inputs[name] ?? {}).find((each) => !Object.hasOwn(taken, each))
+      if (key !== undefined) return failed(flow, name, new UnknownInput({ key }))
+    }
+    return Effect.void
+  })
 }
 
 // --- Stores ---
@@ -132,10 +202,10 @@ export const encode = (flow: AnyFlow, id: string, state: Bag): Effect.Effect<Sch
 
 /** @internal */
 export const decode = (flow: AnyFlow, id: string, stored: unknown): Effect.Effect<Bag, CannotResume> =>
-  Effect.mapError(
-    Schema.decodeUnknownEffect(codecOf(flow.fields))(stored),
-    ({ message }) => new CannotResume({ flow: flow.name, id, problem: message })
-  )
+  Effect.mapBoth(Schema.decodeUnknownEffect(codecOf(flow.fields))(stored), {
+    onFailure: ({ message }) => new CannotResume({ flow: flow.name, id, problem: message }),
+    onSuccess: frozen
+  })
 
 /** The action a stored session did last. @internal */
 export const lastOf = (flow: AnyFlow, id: string, last: string): Effect.Effect<AnyAction, CannotResume> =>

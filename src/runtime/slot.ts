@@ -12,6 +12,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import type { MailboxOptions } from "./admission.ts"
+import { Audience, type Watcher } from "./audience.ts"
 import { Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { Incarnation } from "./incarnation.ts"
@@ -36,7 +37,6 @@ export interface Owner {
 }
 
 type Started = (exit: Exit.Exit<void, unknown>) => void
-type Watcher = (reason: ExitReason.ExitReason) => void
 
 /** An incarnation on its way out. */
 interface Ending {
@@ -50,9 +50,7 @@ interface Ending {
 interface Rare {
   stopReason: ExitReason.ExitReason | undefined
   ending: Ending | undefined
-  watchers: Set<Watcher> | undefined
-  followers: Set<() => void> | undefined
-  watched: Map<Slot, () => void> | undefined
+  readonly audience: Audience
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
   pauseCallbacks: ReadonlyArray<() => void>
@@ -104,9 +102,7 @@ export class Slot extends Turns {
     return (this.rareOrNone ??= {
       stopReason: undefined,
       ending: undefined,
-      watchers: undefined,
-      followers: undefined,
-      watched: undefined,
+      audience: new Audience(),
       downCallbacks: NOBODY,
       releaseCallbacks: NOBODY,
       pauseCallbacks: NOBODY,
@@ -443,16 +439,13 @@ export class Slot extends Turns {
     if (suspect?.state === "held") this.lose(suspect.item, suspect.payload, { _tag: "NotRunning", exit: reason })
     if (suspect !== undefined) this.admission!.suspect = undefined
     this.loseAll({ _tag: "NotRunning", exit: reason })
-    const rare = this.rareOrNone
-    if (rare?.watched !== undefined) for (const unwatch of [...rare.watched.values()]) unwatch()
+    const audience = this.rareOrNone?.audience
+    audience?.unwatchAll()
     if (this.system.observed && this.incarnations > 0) {
       this.system.emit({ _tag: "ActorEnded", path: this.path, reason })
     }
-    this.tellFollowers()
-    const watchers = rare?.watchers
-    if (watchers === undefined) return
-    rare!.watchers = undefined
-    for (const watcher of watchers) watcher(reason)
+    audience?.tellFollowers()
+    audience?.tellWatchers(reason)
   }
 
   private failInflight(why: Undelivered): void {
@@ -512,33 +505,21 @@ export class Slot extends Turns {
       watcher(this.exit!)
       return () => undefined
     }
-    const watchers = (this.rare.watchers ??= new Set())
-    watchers.add(watcher)
-    return () => watchers.delete(watcher)
+    return this.rare.audience.watch(watcher)
   }
 
   /** Tells whenever it may have begun, or ceased, to take messages. Returns how to stop following. */
   follow(follower: () => void): () => void {
-    const followers = (this.rare.followers ??= new Set())
-    followers.add(follower)
-    return () => followers.delete(follower)
+    return this.rare.audience.follow(follower)
   }
 
   private tellFollowers(): void {
-    const followers = this.rareOrNone?.followers
-    if (followers !== undefined) for (const follower of followers) follower()
+    this.rareOrNone?.audience.tellFollowers()
   }
 
-  /** Remembers what it watches, so that watches end with it and watching again replaces the one before. */
-  rememberWatch(target: Slot, unwatch: () => void): void {
-    const watched = (this.rare.watched ??= new Map())
-    watched.get(target)?.()
-    watched.set(target, unwatch)
-  }
-
-  forgetWatch(target: Slot, unwatch: () => void): void {
-    const watched = this.rareOrNone?.watched
-    if (watched?.get(target) === unwatch) watched.delete(target)
+  /** Who looks at it, and whom it looks at. */
+  get audience(): Audience {
+    return this.rare.audience
   }
 }
 

@@ -83,6 +83,11 @@ export class DynamicChildren {
     this.tree = node.tree
   }
 
+  /** Whether its supervisor is up, and means to stay. */
+  get isUp(): boolean {
+    return this.node.slot.isUp
+  }
+
   readonly start = (args: unknown): Effect.Effect<ActorRef<unknown>, StartError> =>
     requestStart(this.node, (start) => this.startTemplate(undefined, args, start))
 

@@ -93,7 +93,9 @@ export const quorum = <A, X, E, R>(
     const failures: Array<Cause.Cause<E>> = []
     const exits = yield* Queue.unbounded<Exit.Exit<X, E>>()
     for (const ref of asked < needed ? [] : refs) {
-      yield* Effect.forkScoped(Effect.flatMap(Effect.exit(Effect.suspend(() => f(ref))), (exit) => Queue.offer(exits, exit)))
+      yield* Effect.forkScoped(
+        Effect.flatMap(Effect.exit(Effect.suspend(() => f(ref))), (exit) => Queue.offer(exits, exit))
+      )
     }
     while (replies.length < needed) {
       if (asked - failures.length < needed) return yield* new QuorumNotReached({ asked, needed, failures })
@@ -153,7 +155,10 @@ export const hedged = <A, X, E, R>(
     return first(refs, (ref) => {
       const turn = turns.get(ref)!
       const before = failed.slice(0, turn).map((each) => Effect.raceFirst(Effect.sleep(after), Deferred.await(each)))
-      const asked = Effect.onError(Effect.suspend(() => f(ref)), () => Deferred.succeed(failed[turn]!, undefined))
+      const asked = Effect.onError(
+        Effect.suspend(() => f(ref)),
+        () => Deferred.succeed(failed[turn]!, undefined)
+      )
       return Effect.andThen(Effect.all(before, { discard: true }), asked)
     })
   })

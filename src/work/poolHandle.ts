@@ -31,7 +31,7 @@ export interface MemberStats {
 
 /**
  * How a pool is doing. `wait` is the time between a message's arrival and the moment when its member begins with it, `run` what the member
- * takes from then on; a reply given at once counts as 0.
+ * takes from then on. Of the first 64 messages each is timed, then one in eight.
  *
  * @category models
  * @since 0.1.0
@@ -106,7 +106,10 @@ export interface Pool<A> {
    */
   readonly resize: (
     request: Autoscale.Request
-  ) => Effect.Effect<number, Autoscale.InvalidScaling | Autoscale.ScalingTooSoon | StartFailed<unknown> | SupervisorNotRunning>
+  ) => Effect.Effect<
+    number,
+    Autoscale.InvalidScaling | Autoscale.ScalingTooSoon | StartFailed<unknown> | SupervisorNotRunning
+  >
   /** Takes a member out that has nothing to do; it goes on living, and may be pushed again. `None`: all have something to do. */
   readonly pop: Effect.Effect<Option.Option<ActorRef<A>>>
   /** Takes any actor in as a member. It is not restarted by the pool, and leaves it with its end. */

@@ -26,7 +26,9 @@ export interface MapOptions {
 
 /** Enough for each member to have the next one waiting, not so many that they run out of time in the queue. */
 const widthOf = <A>(pool: Pool<A>, { concurrency }: MapOptions): Effect.Effect<number> =>
-  concurrency === undefined ? Effect.map(pool.capacity, (places) => 2 * Math.max(1, places)) : Effect.succeed(concurrency)
+  concurrency === undefined
+    ? Effect.map(pool.capacity, (places) => 2 * Math.max(1, places))
+    : Effect.succeed(concurrency)
 
 /**
  * Lets a pool work on each input: results come as they are taken, in order, and no more inputs are taken than are worked on or
@@ -177,10 +179,16 @@ export const jobs = <A, In, Out, E, R>(
       return Effect.flatMap(Queue.take(ready), (fiber) => (pending.has(fiber) ? take(fiber) : firstReady))
     })
     const submit = (input: In) =>
-      Effect.map(Effect.forkScoped(Effect.suspend(() => f(pool.ref, input)), { startImmediately: true }), (fiber) => {
-        pending.add(fiber)
-        fiber.addObserver(() => Queue.offerUnsafe(ready, fiber))
-      })
+      Effect.map(
+        Effect.forkScoped(
+          Effect.suspend(() => f(pool.ref, input)),
+          { startImmediately: true }
+        ),
+        (fiber) => {
+          pending.add(fiber)
+          fiber.addObserver(() => Queue.offerUnsafe(ready, fiber))
+        }
+      )
     return {
       submit: (input: In) => Effect.provideContext(submit(input), context),
       next: oneTaker.withPermit(first),

@@ -70,7 +70,8 @@ export class PoolRouter {
     const { router } = this
     yield* this.become(Math.max(this.initial, this.size))
     if (this.autoscale === undefined) {
-      router.deserted = () => router.stop(ExitReason.Normal)
+      // Where they all end because they must, that is not this one's to say.
+      router.deserted = () => (this.children.isUp ? router.stop(ExitReason.Normal) : undefined)
       return
     }
     router.starved = () => void router.system.runFork(this.look)
@@ -87,9 +88,7 @@ export class PoolRouter {
   })
 
   /** The size that somebody asked for, where it may be had. */
-  granted(
-    request: Autoscale.Request
-  ): Result.Result<number, Autoscale.ScalingTooSoon | Autoscale.InvalidScaling> {
+  granted(request: Autoscale.Request): Result.Result<number, Autoscale.ScalingTooSoon | Autoscale.InvalidScaling> {
     const { autoscale } = this
     const scaling = autoscale ?? FIXED
     const now = this.router.system.timers.now()
@@ -115,7 +114,10 @@ export class PoolRouter {
       Effect.suspend(() => {
         const missing = size - this.size
         if (missing <= 0) return Effect.sync(() => this.dismiss(-missing))
-        return Effect.forEach(Array.from({ length: missing }), () => this.hire, { concurrency: "unbounded", discard: true })
+        return Effect.forEach(Array.from({ length: missing }), () => this.hire, {
+          concurrency: "unbounded",
+          discard: true
+        })
       })
     )
   }

@@ -6,12 +6,7 @@ import * as Result from "effect/Result"
 import type { ActorRef } from "../actor/ActorRef.ts"
 import { type Behavior, type BehaviorImpl, implOf } from "../actor/Behavior.ts"
 import { limitMillis } from "../actor/limit.ts"
-import {
-  ofBehavior,
-  ofSupervisor,
-  type SpecImpl,
-  type SupervisorTarget
-} from "../supervision/ChildSpec.ts"
+import { ofBehavior, ofSupervisor, type SpecImpl, type SupervisorTarget } from "../supervision/ChildSpec.ts"
 import { DynamicChildren, specOf as membersSpecOf } from "../supervision/dynamicChildren.ts"
 import type { DynamicOptions } from "../supervision/dynamicOptions.ts"
 import type { SupervisorNode } from "../supervision/node.ts"
@@ -97,8 +92,4 @@ const membersOf = (template: Template, options: DynamicOptions<never>): SpecImpl
 
 /** It ends by itself when it is drained, or deserted: that is the end of the pool. */
 const routerOf = (behavior: RoutingBehavior): SpecImpl =>
-  ofBehavior(
-    behavior as never,
-    { id: ROUTER, restart: "transient", significant: true, startTimeout: Infinity },
-    false
-  )
+  ofBehavior(behavior as never, { id: ROUTER, restart: "transient", significant: true, startTimeout: Infinity }, false)

@@ -204,16 +204,26 @@ class Hashed extends Keyed {
   private ring = HashRing.make<Node>()
   /** Of the members that the ring is made of. */
   private version = 0
+  /** Where the ring leads, for keys that were asked for lately. */
+  private readonly known = new Map<string | number, Member>()
 
   protected assign(members: Members, key: string | number): Member | undefined {
-    if (this.version !== members.version) {
-      this.version = members.version
-      this.ring = HashRing.addMany(
-        HashRing.make<Node>(),
-        members.staying.map((member) => new Node(member))
-      )
-    }
-    return HashRing.get(this.ring, String(key))?.member
+    if (this.version !== members.version) this.renew(members)
+    const known = this.known.get(key)
+    if (known !== undefined) return known
+    const member = HashRing.get(this.ring, String(key))?.member
+    if (this.known.size >= REMEMBERED) this.known.clear()
+    if (member !== undefined) this.known.set(key, member)
+    return member
+  }
+
+  private renew(members: Members): void {
+    this.version = members.version
+    this.known.clear()
+    this.ring = HashRing.addMany(
+      HashRing.make<Node>(),
+      members.staying.map((member) => new Node(member))
+    )
   }
 }
 

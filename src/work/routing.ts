@@ -37,6 +37,10 @@ export interface Routing {
   readonly waitsForMembers: boolean
 }
 
+/** Reading the clock takes longer than choosing a member: after the first few, one message in eight is timed. */
+const ALL_TIMED = 64
+const TIMED_OF = 8
+
 /** @internal */
 export class RouterSlot extends Slot implements Sender {
   readonly members: Members
@@ -51,6 +55,8 @@ export class RouterSlot extends Slot implements Sender {
   private readonly routing: Routing
   private readonly killers = new Map<Job, Timer>()
   private serving = false
+  /** How many there have been. */
+  private jobs = 0
 
   constructor(
     system: System,
@@ -76,25 +82,27 @@ export class RouterSlot extends Slot implements Sender {
 
   override get takesHandOff(): boolean {
     if (this.state !== State.Idle || this.control !== 0 || !this.isEmpty || !this.system.mayHandOff()) return false
-    return this.members.hasRoom && !this.routing.chooser.isKeyed
+    // Where one waits for a certain member, there may be no room to wait in.
+    return this.routing.chooser.isKeyed ? this.members.all.size > 0 && this.capacity === Infinity : this.members.hasRoom
   }
 
   override handOff(request: Request): void {
     const member = this.choose(request.tag, request.payload)!
-    const job = Job.of(this, request, undefined)
-    this.assign(job, member)
-    if (!member.slot.takesHandOff) return this.give(job, member)
-    member.slot.handOff(job)
-    // Time is only read for what takes any.
-    if (job.exit === undefined) {
-      job.arrivedAt = job.begunAt = this.system.timers.now()
-      this.watchTime(job)
+    const job = this.jobOf(request, undefined)
+    if (!member.slot.takesHandOff) {
+      this.assign(job, member)
+      return this.give(job, member)
     }
+    const { key } = this.routing.chooser
+    job.member = member
+    this.members.begun(member)
+    member.slot.handOff(job)
+    // What is over by now was never pending.
+    if (key !== undefined && job.exit === undefined) this.keep(job, key, member)
   }
 
   override offer(item: Item, payload: unknown): Verdict {
-    const job = Job.of(this, item, payload)
-    if (job.arrivedAt < 0) job.arrivedAt = this.system.timers.now()
+    const job = this.jobOf(item, payload)
     if (this.state !== State.Idle || this.control !== 0 || !this.isEmpty) return super.offer(job, undefined)
     const member = this.choose(job.tag, job.payload)
     if (member === undefined) return this.offerLater(job)
@@ -108,6 +116,14 @@ export class RouterSlot extends Slot implements Sender {
     return verdict
   }
 
+  /** One in so many is timed. */
+  private jobOf(item: Item, payload: unknown): Job {
+    const job = Job.of(this, item, payload)
+    const count = this.jobs++
+    if (count < ALL_TIMED || count % TIMED_OF === 0) job.arrivedAt = this.system.timers.now()
+    return job
+  }
+
   private offerLater(job: Job): Verdict {
     if (this.members.all.size === 0) {
       if (!this.routing.waitsForMembers) return this.lose(job, undefined, { _tag: "NoMembers" })
@@ -119,7 +135,8 @@ export class RouterSlot extends Slot implements Sender {
   }
 
   override waitForRoom(waiter: Waiter): () => void {
-    const member = this.routing.chooser.isKeyed && this.isEmpty ? this.chooseFor(waiter.item, waiter.payload) : undefined
+    const member =
+      this.routing.chooser.isKeyed && this.isEmpty ? this.chooseFor(waiter.item, waiter.payload) : undefined
     if (member === undefined) return super.waitForRoom(waiter)
     const job = Job.of(this, waiter.item, waiter.payload)
     this.assign(job, member)
@@ -150,12 +167,15 @@ export class RouterSlot extends Slot implements Sender {
 
   private assign(job: Job, member: Member): void {
     job.member = member
-    const { chooser } = this.routing
-    if (chooser.isKeyed) {
-      job.key = chooser.key
-      if (job.key !== undefined) chooser.begun(job.key, member)
-    }
     this.members.begun(member)
+    const { key } = this.routing.chooser
+    if (key !== undefined) this.keep(job, key, member)
+  }
+
+  /** Until it is done, messages of its key follow it. */
+  private keep(job: Job, key: string | number, member: Member): void {
+    job.key = key
+    this.routing.chooser.begun(key, member)
   }
 
   private unassign(job: Job): void {
@@ -235,9 +255,8 @@ export class RouterSlot extends Slot implements Sender {
   // --- What becomes of them ---
 
   begun(job: Job): void {
-    if (job.arrivedAt < 0) return
-    job.begunAt = this.system.timers.now()
-    this.watchTime(job)
+    if (job.arrivedAt >= 0) job.begunAt = this.system.timers.now()
+    if (this.routing.killAfter !== Infinity) this.watchTime(job)
   }
 
   done(job: Job): void {
@@ -252,31 +271,27 @@ export class RouterSlot extends Slot implements Sender {
   }
 
   private timed(job: Job): void {
-    const killer = this.killers.get(job)
-    if (killer !== undefined) {
-      this.killers.delete(job)
-      this.system.timers.remove(killer)
-    }
-    if (job.begunAt < 0) {
-      this.waits.add(0)
-      this.runs.add(0)
-      return
-    }
+    if (this.routing.killAfter !== Infinity) this.unwatchTime(job)
+    if (job.begunAt < 0) return
     this.waits.add(job.begunAt - job.arrivedAt)
     this.runs.add(this.system.timers.now() - job.begunAt)
   }
 
   /** Whoever takes too long for a message is killed: JavaScript that runs cannot be, but what waits can. */
   private watchTime(job: Job): void {
-    const { killAfter } = this.routing
-    if (killAfter === Infinity) return
     const { slot } = job.member!
     const killer = new Timer(() => {
       this.killers.delete(job)
       slot.kill()
     })
     this.killers.set(job, killer)
-    this.system.timers.add(killer, killAfter)
+    this.system.timers.add(killer, this.routing.killAfter)
+  }
+
+  private unwatchTime(job: Job): void {
+    const killer = this.killers.get(job)
+    this.killers.delete(job)
+    if (killer !== undefined) this.system.timers.remove(killer)
   }
 
   takeBack(job: Job, why: Undelivered): boolean {
@@ -289,7 +304,6 @@ export class RouterSlot extends Slot implements Sender {
       return false
     }
     const again = job.again(crashed ? [...job.crashes, this.crashOf(why)] : job.crashes)
-    if (again.arrivedAt < 0) again.arrivedAt = this.system.timers.now()
     if (crashed) this.retried++
     this.members.look(member)
     // Messages of one key stay in order: with their member, before what it has.
@@ -306,9 +320,8 @@ export class RouterSlot extends Slot implements Sender {
 
   private assignAgain(job: Job, member: Member, key: string | number): void {
     job.member = member
-    job.key = key
-    this.routing.chooser.begun(key, member)
     this.members.begun(member)
+    this.keep(job, key, member)
   }
 
   private mayRepeat(job: Job): boolean {

@@ -16,6 +16,7 @@ class Doubler extends Actor.Service<Doubler>()("test/Doubler", {
 interface Options {
   readonly maxSize?: number
   readonly maxDelay?: number
+  readonly preferredSizes?: ReadonlyArray<number>
   readonly mailbox?: Behavior.MailboxOptions
 }
 
@@ -24,7 +25,7 @@ const POISON = 66
 const SHORT = 99
 
 /** An actor that is held until its gate opens, and the batches it has been given. */
-const doubler = ({ maxDelay = 0, maxSize = 4, mailbox }: Options = {}) => {
+const doubler = ({ maxDelay = 0, maxSize = 4, mailbox, preferredSizes = [] }: Options = {}) => {
   const batches: Array<ReadonlyArray<number>> = []
   const gate = Deferred.makeUnsafe<void>()
   const behavior = Doubler.behavior(
@@ -34,6 +35,7 @@ const doubler = ({ maxDelay = 0, maxSize = 4, mailbox }: Options = {}) => {
         Double: Actor.batched({
           maxSize,
           maxDelay,
+          preferredSizes,
           run: (batch) => {
             const numbers = Array.map(batch, ({ n }) => n)
             batches.push(numbers)
@@ -297,4 +299,76 @@ it.effect.each([
     assert.isTrue(Exit.isFailure(exit))
     if (Exit.isFailure(exit)) assert.match(String(Cause.squash(exit.cause)), message)
   })
+)
+
+describe("preferred sizes", () => {
+  const sized = (preferredSizes: ReadonlyArray<number>, numbers: ReadonlyArray<number>, maxDelay = 0) =>
+    Effect.gen(function* () {
+      const { batches, behavior, open } = doubler({ maxSize: 8, maxDelay, preferredSizes })
+      const ref = yield* Actor.spawn(behavior)
+      yield* ref.tell.Hold()
+      const asking = yield* Effect.forkChild(Effect.forEach(numbers, ask(ref), { concurrency: "unbounded" }))
+      yield* Effect.yieldNow
+      yield* open
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(
+        outcomes(yield* Fiber.join(asking)),
+        numbers.map((n) => n * 2)
+      )
+      return batches
+    }).pipe(Effect.scoped)
+
+  it.effect("a batch is cut to the largest that it reaches, the rest is for the next, in order", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* sized([2, 4], [1, 2, 3, 4, 5, 6, 7]), [[1, 2, 3, 4], [5, 6], [7]])
+      assert.deepStrictEqual(yield* sized([4], [1, 2, 3, 4, 5, 6, 7, 8, 9]), [[1, 2, 3, 4, 5, 6, 7, 8], [9]])
+    })
+  )
+
+  it.effect("one that reaches none waits for it, then is handled as it is", () =>
+    Effect.gen(function* () {
+      const { batches, behavior } = doubler({ maxSize: 8, maxDelay: 100, preferredSizes: [2, 4] })
+      const ref = yield* Actor.spawn(behavior)
+      const one = yield* Effect.forkChild(ask(ref)(1))
+      yield* TestClock.adjust("50 millis")
+      assert.deepStrictEqual(batches, [])
+      const two = yield* Effect.forkChild(ask(ref)(2))
+      yield* TestClock.adjust("0 millis")
+      assert.deepStrictEqual(batches, [[1, 2]])
+      const three = yield* Effect.forkChild(ask(ref)(3))
+      yield* TestClock.adjust("99 millis")
+      assert.deepStrictEqual(batches, [[1, 2]])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(batches, [[1, 2], [3]])
+      yield* Effect.forEach([one, two, three], Fiber.join)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("sizes that no batch can have", () =>
+    Effect.gen(function* () {
+      const { behavior } = doubler({ maxSize: 8, preferredSizes: [16] })
+      const exit = yield* Effect.exit(Effect.scoped(Actor.spawn(behavior)))
+      assert.isTrue(Exit.isFailure(exit))
+      const error = Cause.squash((exit as Exit.Failure<unknown, unknown>).cause) as Error
+      assert.include(error.message, "Double.preferredSizes must be whole numbers from 1 to 8, got [16]")
+    })
+  )
+})
+
+it.effect("POOL-24 batching by size or time: one of 4 at once, one of 2 after 100 ms, each its own answer", () =>
+  Effect.gen(function* () {
+    const { batches, behavior } = doubler({ maxSize: 4, maxDelay: 100 })
+    const ref = yield* Actor.spawn(behavior)
+    const asking = yield* Effect.forkChild(Effect.forEach([1, 2, 3, 4, 5, 6], ask(ref), { concurrency: "unbounded" }))
+    yield* TestClock.adjust("0 millis")
+    assert.deepStrictEqual(batches, [[1, 2, 3, 4]])
+    yield* TestClock.adjust("99 millis")
+    assert.deepStrictEqual(batches, [[1, 2, 3, 4]])
+    yield* TestClock.adjust("1 millis")
+    assert.deepStrictEqual(batches, [
+      [1, 2, 3, 4],
+      [5, 6]
+    ])
+    assert.deepStrictEqual(outcomes(yield* Fiber.join(asking)), [2, 4, 6, 8, 10, 12])
+  }).pipe(Effect.scoped)
 )

@@ -79,27 +79,24 @@ describe("POOL: pools", () => {
       assert.deepStrictEqual(who, [1, 2, 3, 1, 2, 3])
       assert.strictEqual(made.built, 3)
       const stats = yield* pool.stats
-      assert.deepStrictEqual(
-        { ...stats, members: stats.members.map(({ handled, status }) => [handled, status]) },
-        {
-          size: 3,
-          ready: 3,
-          queued: 0,
-          ongoing: 0,
-          free: 3,
-          utilisation: 0,
-          handled: 6,
-          crashed: 0,
-          retried: 0,
-          wait: { count: 6, mean: 0, p50: 0, p95: 0, p99: 0, max: 0 },
-          run: { count: 6, mean: 0, p50: 0, p95: 0, p99: 0, max: 0 },
-          members: [
-            [2, "running"],
-            [2, "running"],
-            [2, "running"]
-          ]
-        } as never
-      )
+      assert.deepStrictEqual({ ...stats, members: stats.members.map(({ handled, status }) => [handled, status]) }, {
+        size: 3,
+        ready: 3,
+        queued: 0,
+        ongoing: 0,
+        free: 3,
+        utilisation: 0,
+        handled: 6,
+        crashed: 0,
+        retried: 0,
+        wait: { count: 6, mean: 0, p50: 0, p95: 0, p99: 0, max: 0 },
+        run: { count: 6, mean: 0, p50: 0, p95: 0, p99: 0, max: 0 },
+        members: [
+          [2, "running"],
+          [2, "running"],
+          [2, "running"]
+        ]
+      } as never)
     }).pipe(Effect.scoped)
   )
 
@@ -163,10 +160,7 @@ describe("POOL: pools", () => {
       assert.deepStrictEqual(yield* Effect.forEach(queued, Fiber.join), [1, 2].map((n) => n) as never)
       assert.strictEqual((yield* pool.stats).size, 4)
       yield* made.gate.open
-      assert.deepStrictEqual(
-        (yield* Effect.forEach(held, Fiber.await)).map(Exit.isSuccess),
-        [false, false, true, true]
-      )
+      assert.deepStrictEqual((yield* Effect.forEach(held, Fiber.await)).map(Exit.isSuccess), [false, false, true, true])
     }).pipe(Effect.scoped)
   )
 
@@ -184,23 +178,27 @@ describe("POOL: pools", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("POOL-03 when all members have gone the pool ends, its watchers are told, later messages are dead letters", () =>
-    Effect.gen(function* () {
-      const made = yield* making
-      const root = yield* Supervisor.start(
-        Supervisor.make("app", { children: [Pool.child(made.behavior, { size: 2, restart: "temporary" })] })
-      )
-      const pool = yield* Pool.of(Work).pipe(Effect.provideContext(root.services as never)) as Effect.Effect<Pool.Pool<Work>>
-      const ended = yield* Effect.forkChild(pool.ref.ended)
-      for (const member of yield* pool.members) yield* Actor.stop(member)
-      const reason = yield* Fiber.join(ended)
-      assert.strictEqual(reason._tag, "Normal")
-      yield* pool.ref.tell.Note({ job: 1 })
-      const letters = yield* ActorSystem.deadLetters
-      assert.strictEqual(letters.at(-1)?.tag, "Note")
-      const error = yield* Effect.flip(pool.ref.ask.Do({ job: 2 }))
-      assert.strictEqual(error.reason._tag, "NotRunning")
-    }).pipe(Effect.scoped, Effect.provide(ActorSystem.layer()))
+  it.effect(
+    "POOL-03 when all members have gone the pool ends, its watchers are told, later messages are dead letters",
+    () =>
+      Effect.gen(function* () {
+        const made = yield* making
+        const root = yield* Supervisor.start(
+          Supervisor.make("app", { children: [Pool.child(made.behavior, { size: 2, restart: "temporary" })] })
+        )
+        const pool = yield* Pool.of(Work).pipe(Effect.provideContext(root.services as never)) as Effect.Effect<
+          Pool.Pool<Work>
+        >
+        const ended = yield* Effect.forkChild(pool.ref.ended)
+        for (const member of yield* pool.members) yield* Actor.stop(member)
+        const reason = yield* Fiber.join(ended)
+        assert.strictEqual(reason._tag, "Normal")
+        yield* pool.ref.tell.Note({ job: 1 })
+        const letters = yield* ActorSystem.deadLetters
+        assert.strictEqual(letters.at(-1)?.tag, "Note")
+        const error = yield* Effect.flip(pool.ref.ask.Do({ job: 2 }))
+        assert.strictEqual(error.reason._tag, "NotRunning")
+      }).pipe(Effect.scoped, Effect.provide(ActorSystem.layer()))
   )
 
   it.effect("POOL-05 the least loaded gets it", () =>
@@ -222,9 +220,13 @@ describe("POOL: pools", () => {
         size: 3,
         route: { hash: ({ payload }) => (payload as { readonly key?: string } | undefined)?.key ?? "none" }
       })
-      yield* Effect.forEach(Array.from({ length: 999 }, (_, job) => job), (job) => pool.ref.ask.Do({ job, key: "k" }), {
-        concurrency: "unbounded"
-      })
+      yield* Effect.forEach(
+        Array.from({ length: 999 }, (_, job) => job),
+        (job) => pool.ref.ask.Do({ job, key: "k" }),
+        {
+          concurrency: "unbounded"
+        }
+      )
       assert.strictEqual(new Set(made.log.map(([member]) => member)).size, 1)
       assert.deepStrictEqual(
         made.log.map(([, job]) => job),
@@ -238,13 +240,16 @@ describe("POOL: pools", () => {
       Effect.gen(function* () {
         const made = yield* making
         const events: Array<SystemEvent.SystemEvent> = []
-        yield* Effect.forkScoped(Stream.runForEach(ActorSystem.events, (event) => Effect.sync(() => events.push(event))))
+        yield* Effect.forkScoped(
+          Stream.runForEach(ActorSystem.events, (event) => Effect.sync(() => events.push(event)))
+        )
         yield* settle
         const pool = yield* Pool.start(made.behavior, { size: 1, queue: { capacity: 5, overflow } })
         yield* Effect.forkChild(pool.ref.ask.Hold({ job: -1 }))
         yield* settle
-        const asks = yield* Effect.forEach(Array.from({ length: 10 }, (_, n) => n), (job) =>
-          Effect.forkChild(Effect.exit(pool.ref.ask.Do({ job })))
+        const asks = yield* Effect.forEach(
+          Array.from({ length: 10 }, (_, n) => n),
+          (job) => Effect.forkChild(Effect.exit(pool.ref.ask.Do({ job })))
         )
         yield* settle
         yield* made.gate.open

@@ -194,7 +194,10 @@ describe("routes (B2)", () => {
           const router = yield* routed(route)
           const got = yield* Effect.forEach(Array.from({ length: 200 }), () => router.ask.Name({}))
           const counts = names.map((name) => got.filter((each) => each === name).length)
-          assert.isTrue(counts.every((count) => count > 20), counts.join(" "))
+          assert.isTrue(
+            counts.every((count) => count > 20),
+            counts.join(" ")
+          )
         })
       )
     )
@@ -211,7 +214,10 @@ describe("routes (B2)", () => {
         const before = yield* owners
         assert.deepStrictEqual(yield* owners, before)
         const shares = names.map((name) => before.filter((each) => each === name).length)
-        assert.isTrue(shares.every((share) => share > 40), shares.join(" "))
+        assert.isTrue(
+          shares.every((share) => share > 40),
+          shares.join(" ")
+        )
         yield* Actor.spawn(lampLive(), "e")
         yield* settle
         const after = yield* owners
@@ -225,7 +231,9 @@ describe("routes (B2)", () => {
   it.effect("sticky: a key stays where it went first, also when others come", () =>
     run(
       Effect.gen(function* () {
-        const router = yield* routed({ sticky: (message) => (message.tag === "Name" ? (message.payload.key ?? "") : "") })
+        const router = yield* routed({
+          sticky: (message) => (message.tag === "Name" ? (message.payload.key ?? "") : "")
+        })
         const keys = ["k1", "k2", "k3", "k4", "k5"]
         const owners = Effect.forEach(keys, (key) => router.ask.Name({ key }))
         const before = yield* owners
@@ -263,7 +271,11 @@ it.effect("a pool keeps its order through Pool.map (POOL-15), and its bounds", (
     Effect.gen(function* () {
       const pool = yield* Pool.start(lampLive().pipe(Behavior.withArgs("any")), { size: 4 })
       const results = yield* Stream.runCollect(
-        Pool.map(pool, Array.from({ length: 10 }, (_, n) => n), (lamp, n) => Effect.as(lamp.ask.Name({}), n))
+        Pool.map(
+          pool,
+          Array.from({ length: 10 }, (_, n) => n),
+          (lamp, n) => Effect.as(lamp.ask.Name({}), n)
+        )
       )
       assert.deepStrictEqual(results, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     })

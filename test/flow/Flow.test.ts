@@ -156,6 +156,28 @@ it.effect("a failed action is told with its name and the state before it, writes
   })
 )
 
+it.effect("a failure says what the error says, whatever that is", () =>
+  Effect.gen(function* () {
+    const messages: Array<string> = []
+    const errors = [
+      new NoPaint({ prompt: "a cat" }),
+      new Error("disk full"),
+      "busy",
+      new Error(""),
+      { code: 5 },
+      undefined
+    ]
+    for (const error of errors) {
+      const session = yield* Flow.start(single(N.action("fail", { run: () => Effect.fail(error) })))
+      messages.push((yield* Effect.flip(session.step())).message)
+    }
+    assert.deepStrictEqual(
+      messages.map((message) => message.replace("single: fail, step 1, failed: ", "")),
+      ["NoPaint", "disk full", '"busy"', "Error", '{"code":5}', "undefined"]
+    )
+  })
+)
+
 it.effect("an action that dies or is interrupted writes nothing either", () =>
   Effect.gen(function* () {
     const gate = yield* Deferred.make<void>()
@@ -296,6 +318,19 @@ it("a flow that could not work is refused where it is made, with all that is wro
   assert.deepStrictEqual(make({ actions: [first, second, first] }), ["actions[2].name first as actions[0] is"])
   assert.deepStrictEqual(make({ actions: [first, second, Chat.action("other", { run: () => Effect.void })] }), [
     "actions[2] other an action of another state"
+  ])
+  assert.deepStrictEqual(make({ transitions: [N.to("first", "second"), Chat.to("second", "first")] }), [
+    "transitions[1] first a transition of another state"
+  ])
+  assert.deepStrictEqual(make({ transitions: [N.to([], "second"), N.to("first", "second")] }), [
+    "transitions[0].from  which leads from nowhere to second"
+  ])
+  const unknownRead = { reads: ["x"], when: () => true } as never
+  assert.deepStrictEqual(make({ transitions: [N.to("first", "second", unknownRead)] }), [
+    "transitions[0].reads[0] x which the state does not have: it has n, m"
+  ])
+  assert.deepStrictEqual(make({ actions: [first, second, N.action("", { run: () => Effect.void })] }), [
+    "actions[2].name  which is no name"
   ])
   const keys = { reads: ["x"], writes: ["y"], inputs: { x: Schema.Int } } as never
   assert.deepStrictEqual(

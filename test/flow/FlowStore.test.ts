@@ -1,10 +1,12 @@
 /** Sessions that are kept by id: resumed after a crash, refused where two go on, kept in any key-value store. */
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
+import { SqlClient } from "effect/sql"
 import { Actor, Supervisor } from "effect-otp"
 import { Flow, FlowStore } from "effect-otp/flow"
 import { KeyValueStore } from "effect/persistence"
 import { quiet } from "../support/recording.ts"
+import { temporaryDatabase } from "./sqlite.ts"
 
 const Trip = Flow.state("test/Trip", { day: Schema.Date, booked: Schema.Array(Schema.String), paid: Schema.Boolean })
 
@@ -47,7 +49,8 @@ const id = "ann"
 
 const stores = {
   memory: FlowStore.layerMemory,
-  "a key-value store": FlowStore.layerKeyValueStore.pipe(Layer.provide(KeyValueStore.layerMemory))
+  "a key-value store": FlowStore.layerKeyValueStore.pipe(Layer.provide(KeyValueStore.layerMemory)),
+  SQL: FlowStore.layerSql().pipe(Layer.provide(temporaryDatabase))
 }
 
 for (const [name, store] of Object.entries(stores)) {
@@ -98,6 +101,57 @@ for (const [name, store] of Object.entries(stores)) {
     }).pipe(Effect.provide(store))
   )
 
+  it.effect(`${name}: who goes on with what was removed is told, also when it was begun anew and has come as far`, () =>
+    Effect.gen(function* () {
+      const flow = tripOf(new World())
+      const store = yield* FlowStore.FlowStore
+      const old = yield* Flow.start(flow, { id, initial })
+      const other = yield* Flow.start(flow, { id: "bob", initial })
+      yield* old.step()
+      yield* other.step()
+      yield* store.remove("trip", "bob")
+      const gone = yield* Effect.flip(other.step())
+      assert.strictEqual(gone.message, "trip bob: nothing is kept any more, this one is at 1: start it again")
+      yield* store.remove("trip", id)
+      const anew = yield* Flow.start(flow, { id, initial: { ...initial, booked: ["ferry"] } })
+      yield* anew.step()
+      assert.strictEqual((yield* Effect.flip(old.step()))._tag, "FlowConflict")
+      assert.deepStrictEqual((yield* anew.run()).state.booked, ["ferry", "flight", "hotel"])
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect(`${name}: a session that is interrupted at any moment is taken up where it shows it is`, () =>
+    Effect.gen(function* () {
+      // Each round lets it run a little longer; what was saved is not done again.
+      for (let yields = 0; yields < 30; yields++) {
+        const world = new World()
+        const flow = tripOf(world)
+        const first = yield* Flow.start(flow, { id: `${yields}`, initial })
+        const running = yield* Effect.forkChild(first.run())
+        for (let i = 0; i < yields; i++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(running)
+        const shown = yield* first.state
+        const second = yield* Flow.start(flow, { id: `${yields}`, initial })
+        assert.deepStrictEqual(yield* second.state, shown)
+        assert.deepStrictEqual((yield* second.run()).state, { ...initial, booked: ["flight", "hotel"], paid: true })
+        assert.deepStrictEqual(world.begun.slice(-1), ["pay 2031-05-06"])
+        // The first was overtaken, unless it had come to the end.
+        if (shown.paid === undefined) assert.strictEqual((yield* Effect.flip(first.step()))._tag, "FlowConflict")
+      }
+    }).pipe(Effect.provide(store))
+  )
+
+  it.effect(`${name}: what was kept is frozen as well, and survives odd ids and names`, () =>
+    Effect.gen(function* () {
+      const flow = tripOf(new World())
+      const odd = "a'; DROP TABLE x; -- %/\\ é😀"
+      yield* (yield* Flow.start(flow, { id: odd, initial })).step()
+      const state = (yield* (yield* Flow.start(flow, { id: odd })).state) as { booked: Array<string> }
+      assert.throws(() => state.booked.push("x"), TypeError)
+      assert.throws(() => (state.booked = []), TypeError)
+    }).pipe(Effect.provide(store))
+  )
+
   it.effect(`${name}: ids and flows are kept apart, and can be forgotten`, () =>
     Effect.gen(function* () {
       const flow = tripOf(new World())
@@ -117,20 +171,139 @@ for (const [name, store] of Object.entries(stores)) {
   )
 }
 
+it.effect("a key-value store is shared: other keys are left alone, and unreadable ones are an error", () =>
+  Effect.gen(function* () {
+    const shared = yield* KeyValueStore.KeyValueStore
+    yield* shared.set("trip/ann", "somebody else's")
+    const store = FlowStore.layerKeyValueStore.pipe(Layer.provide(Layer.succeed(KeyValueStore.KeyValueStore, shared)))
+    const flow = tripOf(new World())
+    yield* Effect.gen(function* () {
+      yield* (yield* Flow.start(flow, { id, initial })).step()
+      assert.strictEqual(yield* shared.get("trip/ann"), "somebody else's")
+      yield* shared.set("effect-otp/flow/trip/ann", "{")
+      const unreadable = yield* Effect.flip(Flow.start(flow, { id }))
+      assert(unreadable._tag === "FlowStoreError" && unreadable.operation === "load")
+    }).pipe(Effect.provide(store))
+  }).pipe(Effect.provide(KeyValueStore.layerMemory))
+)
+
 it.effect("what is stored and does not fit the flow any more is refused, and says why", () =>
   Effect.gen(function* () {
     const store = yield* FlowStore.FlowStore
-    const saved = { flow: "trip", id, step: 1, action: "flight", state: { booked: [] } }
+    const saved = { flow: "trip", id, step: 1, action: "flight", state: { booked: [] }, version: "1" }
     const flow = tripOf(new World())
-    yield* store.save({ ...saved, action: "train" }, 0)
+    yield* store.save({ ...saved, action: "train" }, undefined)
     const renamed = yield* Effect.flip(Flow.start(flow, { id }))
     assert(renamed._tag === "CannotResume")
     assert.strictEqual(renamed.problem, "its last action was train, which the flow does not have")
-    yield* store.save({ ...saved, step: 2, state: { booked: "flight" } }, 1)
+    yield* store.save({ ...saved, step: 2, state: { booked: "flight" }, version: "2" }, "1")
     const changed = yield* Effect.flip(Flow.start(flow, { id }))
     assert(changed._tag === "CannotResume")
     assert.include(changed.problem, "booked")
   }).pipe(Effect.provide(FlowStore.layerMemory))
+)
+
+it.effect("a state that no store can hold is an error that says which key; nothing is kept of it", () =>
+  Effect.gen(function* () {
+    const Open = Flow.state("test/Open", { file: Schema.Unknown })
+    const open = Open.action("open", { writes: ["file"], run: () => Effect.succeed({ file: () => 1 }) })
+    const flow = Flow.make("opening", { state: Open, actions: [open], entry: "open", transitions: [] })
+    const failure = yield* Effect.flip(Effect.flatMap(Flow.start(flow, { id }), (session) => session.step()))
+    assert(failure._tag === "FlowStoreError")
+    assert.match(failure.message, /^opening ann: the store could not save it: [^]*"file"/)
+    assert.isTrue(Option.isNone(yield* (yield* FlowStore.FlowStore).load("opening", id)))
+  }).pipe(Effect.provide(FlowStore.layerMemory))
+)
+
+it.effect("what is stored can be migrated: actions that are called otherwise, states that look otherwise", () =>
+  Effect.gen(function* () {
+    const Old = Flow.state("test/Old", { stops: Schema.String })
+    const old = Flow.make("trip", {
+      state: Old,
+      actions: [Old.action("train", { writes: ["stops"], run: () => Effect.succeed({ stops: "flight" }) })],
+      entry: "train",
+      transitions: []
+    })
+    yield* (yield* Flow.start(old, { id })).step()
+    const migrate = (saved: FlowStore.Saved): FlowStore.Saved => {
+      const { stops } = saved.state as { readonly stops?: string }
+      return stops === undefined ? saved : { ...saved, action: "flight", state: { booked: [stops] } }
+    }
+    const world = new World()
+    for (const expected of [2, 0]) {
+      const session = yield* Flow.start(tripOf(world), { id, migrate, initial })
+      const { state, taken } = yield* session.run()
+      assert.deepStrictEqual(state, { ...initial, booked: ["flight", "hotel"], paid: true })
+      assert.strictEqual(taken, expected)
+    }
+    assert.deepStrictEqual(world.begun, ["hotel", "pay 2031-05-06"])
+  }).pipe(Effect.provide(FlowStore.layerMemory))
+)
+
+it.effect("what is stored goes before initial; a key that the flow has got since is taken from there", () =>
+  Effect.gen(function* () {
+    const fields = { n: Schema.Int }
+    const flowOf = <F extends { readonly n: typeof Schema.Int }>(state: Flow.State<F>) =>
+      Flow.make("growing", {
+        state,
+        actions: [state.action("set", { writes: ["n"], run: () => Effect.succeed({ n: 1 } as never) })],
+        entry: "set",
+        transitions: []
+      })
+    yield* (yield* Flow.start(flowOf(Flow.state("test/Small", fields)), { id, initial: { n: 0 } })).step()
+    const grown = flowOf(Flow.state("test/Grown", { ...fields, m: Schema.Int }))
+    const session = yield* Flow.start(grown, { id, initial: { n: 5, m: 5 } })
+    assert.deepStrictEqual(yield* session.state, { n: 1, m: 5 })
+    const wrong = yield* Effect.flip(Flow.start(grown, { id, initial: { m: 0.5 } }))
+    assert.strictEqual(wrong.message, "growing: initial: m cannot be 0.5: Expected an integer")
+  }).pipe(Effect.provide(FlowStore.layerMemory))
+)
+
+it.effect(
+  "SQL: two processes that save in the same moment: one does, the other is told, and nothing is written twice",
+  () =>
+    Effect.gen(function* () {
+      const results = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, i) => `${i}`),
+        (id) =>
+          Effect.gen(function* () {
+            const flow = tripOf(new World())
+            const begin = Effect.gen(function* () {
+              const session = yield* Flow.start(flow, { id, initial })
+              return yield* Effect.result(session.run())
+            }).pipe(Effect.provide(Layer.fresh(FlowStore.layerSql())))
+            const both = yield* Effect.all([begin, begin], { concurrency: 2 })
+            return both.map((result) => (result._tag === "Success" ? "done" : result.failure._tag))
+          })
+      )
+      for (const both of results) {
+        assert.include(both, "done")
+        for (const each of both) assert.include(["done", "FlowConflict"], each)
+      }
+      assert.isTrue(results.some((both) => both.includes("FlowConflict")))
+    }).pipe(Effect.provide(temporaryDatabase))
+)
+
+it.effect("SQL: a database that fails is a typed error that says why, and the step can be taken again", () =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const session = yield* Flow.start(tripOf(new World()), { id, initial })
+    yield* sql`ALTER TABLE trips RENAME TO gone`
+    const failure = yield* Effect.flip(session.step())
+    assert(failure._tag === "FlowStoreError")
+    assert.match(failure.message, /^trip ann: the store could not save it: .*no such table: trips/)
+    yield* sql`ALTER TABLE gone RENAME TO trips`
+    assert.strictEqual((yield* session.run()).halted, "end")
+    const rows = yield* sql<{ readonly step: number }>`SELECT step FROM trips`
+    assert.deepStrictEqual(
+      rows.map(({ step }) => step),
+      [3]
+    )
+    yield* sql`ALTER TABLE trips RENAME TO gone`
+    const store = yield* FlowStore.FlowStore
+    assert.strictEqual((yield* Effect.flip(store.load("trip", id))).operation, "load")
+    assert.strictEqual((yield* Effect.flip(store.remove("trip", id))).operation, "remove")
+  }).pipe(Effect.provide(FlowStore.layerSql({ table: "trips" }).pipe(Layer.provideMerge(temporaryDatabase))))
 )
 
 it.effect("a store that fails is a typed error; the state is that of before, and the step can be taken again", () =>
@@ -156,18 +329,26 @@ it.effect("a store that fails is a typed error; the state is that of before, and
   })
 )
 
+/** A key-value store whose reads and writes take their time: others come in between. */
+const slowStore = FlowStore.layerKeyValueStore.pipe(
+  Layer.provide(
+    Layer.effect(
+      KeyValueStore.KeyValueStore,
+      Effect.map(KeyValueStore.KeyValueStore, (memory) => ({
+        ...memory,
+        get: (key: string) => Effect.tap(memory.get(key), Effect.yieldNow),
+        set: (key: string, value: string | Uint8Array) => Effect.andThen(Effect.yieldNow, memory.set(key, value))
+      }))
+    )
+  ),
+  Layer.provide(KeyValueStore.layerMemory)
+)
+
 it.effect("two that begin one id in the same moment, in a store that takes its time: one does, one is told", () =>
   Effect.gen(function* () {
-    const memory = yield* Effect.provide(KeyValueStore.KeyValueStore, KeyValueStore.layerMemory)
-    const slow: KeyValueStore.KeyValueStore = {
-      ...memory,
-      get: (key) => Effect.tap(memory.get(key), Effect.yieldNow),
-      set: (key, value) => Effect.andThen(Effect.yieldNow, memory.set(key, value))
-    }
-    const store = FlowStore.layerKeyValueStore.pipe(Layer.provide(Layer.succeed(KeyValueStore.KeyValueStore, slow)))
     const flow = tripOf(new World())
     const begin = Effect.flatMap(Flow.start(flow, { id, initial }), (session) => Effect.result(session.step()))
-    const results = yield* Effect.all([begin, begin, begin], { concurrency: 3 }).pipe(Effect.provide(store))
+    const results = yield* Effect.all([begin, begin, begin], { concurrency: 3 }).pipe(Effect.provide(slowStore))
     assert.deepStrictEqual(results.map((result) => (result._tag === "Success" ? "done" : result.failure._tag)).sort(), [
       "FlowConflict",
       "FlowConflict",
@@ -175,6 +356,34 @@ it.effect("two that begin one id in the same moment, in a store that takes its t
     ])
   })
 )
+
+for (const [name, slowly] of Object.entries({ "a slow key-value store": true, SQL: false })) {
+  it.effect(`${name}: however many save at once, and whenever they come, no version is gone on from twice`, () =>
+    Effect.gen(function* () {
+      const store = yield* FlowStore.FlowStore
+      const from: Array<string | undefined> = []
+      const saver = (n: number) =>
+        Effect.gen(function* () {
+          for (let round = 0; round < 10; round++) {
+            for (let i = 0; i < (n * 7 + round * 5) % 11; i++) yield* Effect.yieldNow
+            const found = Option.getOrUndefined(yield* store.load("trip", id))
+            const version = `${n}/${round}`
+            const saved = { flow: "trip", id, step: (found?.step ?? 0) + 1, action: "flight", state: {}, version }
+            const result = yield* Effect.result(store.save(saved, found?.version))
+            if (result._tag === "Success") from.push(found?.version)
+          }
+        })
+      yield* Effect.all(
+        Array.from({ length: 8 }, (_, n) => saver(n)),
+        { concurrency: "unbounded" }
+      )
+      assert.isAbove(from.length, 9)
+      assert.strictEqual(new Set(from).size, from.length)
+      const last = Option.getOrThrow(yield* store.load("trip", id))
+      assert.strictEqual(last.step, from.length)
+    }).pipe(Effect.provide(slowly ? slowStore : stores.SQL))
+  )
+}
 
 // --- Supervision ---
 

@@ -36,6 +36,10 @@ const answer = (gpu: ActorRef.ActorRef<Gpu>, { id, payload, tag }: Request) => {
 
 await Effect.gen(function* () {
   const gpu = yield* Actor.spawn(GpuLive)
-  port.on("message", (request: Request) => void Effect.runPromise(answer(gpu, request)))
+  port.on("message", (request: Request) => {
+    // All of it, for whoever wants to know what has crossed.
+    port.postMessage({ id: request.id, _tag: "Received", request } satisfies Reply)
+    void Effect.runPromise(answer(gpu, request))
+  })
   return yield* Effect.never
 }).pipe(Effect.scoped, Effect.provideService(Brush, here), Effect.runPromise)

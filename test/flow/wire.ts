@@ -8,9 +8,11 @@ export interface Request {
   readonly payload: string
 }
 
-export type Reply =
+export type Answer =
   | { readonly id: number; readonly _tag: "Item" | "Success" | "Failure"; readonly value: string }
   | { readonly id: number; readonly _tag: "End" }
+
+export type Reply = Answer | { readonly id: number; readonly _tag: "Received"; readonly request: Request }
 
 /** Both directions of each part of a message. */
 export const codecsOf = (message: Protocol.Message) => {

@@ -405,7 +405,7 @@ it.effect("watching again replaces the watch before, and the watches of an actor
     const { slot: watcher } = yield* startSlot(system, program({}))
     const { slot: target } = yield* startSlot(system, program({}))
     const ended: Array<number> = []
-    for (const n of [1, 2]) watcher.rememberWatch(target, () => ended.push(n))
+    for (const n of [1, 2]) watcher.audience.remember(target, () => ended.push(n))
     assert.deepStrictEqual(ended, [1])
     watcher.kill()
     assert.deepStrictEqual(ended, [1, 2])

@@ -50,6 +50,19 @@ const answer = Chat.streaming("answer", {
 })
 const nothing = Chat.action("nothing", { reads: ["mode"], run: ({ mode }) => Effect.log(mode) })
 
+// Of several ways to end each says what it writes.
+Chat.action("either", {
+  reads: ["prompt"],
+  writes: ["mode"],
+  run: ({ prompt }) =>
+    prompt === "" ? Effect.succeed({ mode: "text" }) : Effect.map(Brush, () => ({ mode: "image" as const }))
+})
+Chat.streaming("ends", {
+  writes: ["mode"],
+  item: Schema.Int,
+  run: () => Stream.make(1, Flow.done({ mode: "text" }), 2, Flow.done({ mode: "image" }))
+})
+
 const _asked: Effect.Effect<{ readonly prompt: string }> = ask.run({ text: "" })
 const _mode: Effect.Effect<{ readonly mode: "text" | "image" }> = classify.run({ prompt: "" })
 const _drawn: Effect.Effect<{ readonly reply: string }, NoPaint, Brush> = draw.run({ prompt: "", day: new Date() })
@@ -179,6 +192,26 @@ Chat.streaming("ends", {
   run: () => Stream.make("a", Flow.done({ reply: "", mode: "text" }))
 })
 
+Chat.streaming("one of the ends", {
+  writes: ["mode"],
+  item: Schema.Int,
+  // @ts-expect-error one of its ends has what it does not declare
+  run: () => Stream.make(1, Flow.done({ mode: "text" }), Flow.done({ mode: "text", reply: "" }))
+})
+Chat.streaming("a wrong end", {
+  writes: ["mode"],
+  item: Schema.Int,
+  // @ts-expect-error Type '"video"' is not assignable to type '"text" | "image"'
+  run: () => Stream.make(1, Flow.done({ mode: "text" }), Flow.done({ mode: "video" }))
+})
+Chat.action("one of the ways", {
+  reads: ["prompt"],
+  writes: ["mode"],
+  run: ({ prompt }) =>
+    // @ts-expect-error one of its ways writes what it does not declare
+    prompt === "" ? Effect.succeed({ mode: "text" as const }) : Effect.succeed({ mode: "image" as const, reply: "" })
+})
+
 // --- Transitions and flows that must not compile ---
 
 // @ts-expect-error the condition is given mode only
@@ -214,6 +247,10 @@ Flow.start(ChatFlow).pipe(
 )
 // @ts-expect-error a session that is kept needs a store
 Effect.runPromise(Effect.provideService(Flow.start(ChatFlow, { id: "ann" }), Brush, Brush.of({ draw: Effect.never })))
+// @ts-expect-error there is nothing to migrate where nothing is kept
+Flow.start(ChatFlow, { migrate: (saved: FlowStore.Saved) => saved })
+// @ts-expect-error a function that says where a call goes gives what answers the actions with the tag
+Flow.on(ChatFlow, "gpu", (_call: Flow.Call) => llm)
 // @ts-expect-error no action has this tag
 Flow.protocol(ChatFlow, "tpu")
 // @ts-expect-error this actor answers other actions
