@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { make as makeRef } from "../actor/ActorRef.ts"
 import { implOf } from "../actor/Behavior.ts"
@@ -53,6 +54,8 @@ export class Child implements Owner {
   failures: ReadonlyArray<Failure> = NONE
   /** Monotonic milliseconds of the attempt it waits for. */
   nextAttempt: number | undefined = undefined
+  /** A restart that takes its time beside the supervisor's turns. */
+  attempt: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private steps: Steps | undefined
   /** Monotonic milliseconds. */
   startedAt = 0
@@ -134,6 +137,8 @@ export class Child implements Owner {
     this.nextAttempt = undefined
     if (this.timer !== undefined) this.slot.system.timers.remove(this.timer)
     this.timer = undefined
+    this.attempt?.interruptUnsafe()
+    this.attempt = undefined
   }
 
   /** Whether nothing has changed since it was asked for. */

@@ -4,7 +4,8 @@
  * Deciding, acting and budgeting are apart: `Restart`, `Strategy`, `Directive` and `Intensity` decide, this file acts.
  *
  * Invariants:
- * 1. One thing at a time: children start, stop and restart in turns of the supervisor's own slot, so nothing interleaves.
+ * 1. One thing at a time: children start, stop and restart in turns of the supervisor's own slot, so nothing interleaves. Only
+ *    where children are restarted `together` they take their time beside these turns; what comes of it is decided in one.
  * 2. An end that the supervisor asked for is never looked at as news (R13); neither is one of an earlier run (R2, R3).
  * 3. When it has ended, none of its children runs, however it ended.
  * 4. A pending attempt is void as soon as its child is stopped, tried, or forgotten.
@@ -361,9 +362,17 @@ export class SupervisorNode implements Supervising {
     if (this.target.strategy === "one-for-one") {
       const started = start(child)
       if (isNow(started)) return this.attempted(child, started)
+      if (this.target.together) return this.attemptBeside(child, started)
       return Effect.flatMap(started, (exit) => this.attempted(child, exit) ?? Effect.void)
     }
     return this.attemptGroup(child)
+  }
+
+  /** Those that take long to start do so at the same time; what comes of each is decided in a turn. */
+  private attemptBeside(child: Child, starting: Effect.Effect<Started>): undefined {
+    child.attempt = this.tree.system.runFork(
+      Effect.map(starting, (exit) => this.inTurn(child, () => this.attempted(child, exit)))
+    )
   }
 
   private attemptGroup(child: Child): Effect.Effect<void, unknown> {
