@@ -45,6 +45,7 @@ const smoke = options.smoke
 const size = (full: number, tiny: number): number => (smoke ? tiny : full)
 
 const waiting = { kind: "waiting", load: size(200, 10), infer: size(50, 2) } as const
+const longer = { ...waiting, infer: size(100, 2) }
 const rounds = size(20_000_000, 100_000)
 const heavy = { kind: "waiting", load: size(2_000, 40), infer: size(100, 2) } as const
 
@@ -68,10 +69,10 @@ const catalogue: Readonly<Record<string, { readonly title: string; readonly ways
     ]
   },
   members: {
-    title: `32 sessions × 5 requests that wait ${waiting.infer} ms`,
+    title: `32 sessions × 5 requests that wait ${longer.infer} ms`,
     ways: [1, 2, 4, 8, 16].map((members) => ({
       name: membersOf(members),
-      config: { members, models: waiting },
+      config: { members, models: longer },
       load: { sessions: 32, steps: 5, atATime: 32 },
       against: membersOf(1)
     }))
