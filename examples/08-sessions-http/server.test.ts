@@ -31,11 +31,9 @@ const inputs = Array.range(1, 20)
 
 /** Sessions side by side, each from its first step to its last. */
 const sessions = (count: number) =>
-  Effect.forEach(
-    Array.range(1, count),
-    (n) => Effect.forEach(inputs, (input) => compute(`session-${n}`, input + n)),
-    { concurrency: "unbounded" }
-  )
+  Effect.forEach(Array.range(1, count), (n) => Effect.forEach(inputs, (input) => compute(`session-${n}`, input + n)), {
+    concurrency: "unbounded"
+  })
 
 /** Every step was answered, counted once, and computed from the one before. */
 const assertComplete = (all: ReadonlyArray<ReadonlyArray<Answer>>) => {
@@ -91,24 +89,26 @@ describe("B10 on a real port", () => {
     })
   )
 
-  it.live("it ends after the last request has been answered, and gives the models back", () =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const layer = overNetwork.pipe(
-        Layer.provideMerge(server(0, { members: 1 })),
-        Layer.provideMerge(Models.simulated({ load: 1, infer: 50 }))
-      )
-      const app = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
-      const asked = yield* Effect.forkChild(Effect.provideContext(compute("ann", 42), app))
-      const { stats } = yield* Effect.provideContext(Pool.of(Inference), app)
-      yield* Effect.repeat(stats, { until: ({ ongoing }) => ongoing === 1, schedule: Schedule.spaced(1) })
-      yield* Scope.close(scope, Exit.void)
-      assert.deepStrictEqual((yield* Fiber.join(asked)).body, { session: "ann", steps: 1, memory: 42 })
-      const { counts } = yield* Effect.provideContext(Models, app)
-      assert.deepStrictEqual(yield* counts, { loads: 1, held: 0 })
-      const refused = yield* Effect.flip(Effect.provideContext(get("/health"), app))
-      assert.strictEqual(refused.reason._tag, "TransportError")
-    }),
+  it.live(
+    "it ends after the last request has been answered, and gives the models back",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const layer = overNetwork.pipe(
+          Layer.provideMerge(server(0, { members: 1 })),
+          Layer.provideMerge(Models.simulated({ load: 1, infer: 50 }))
+        )
+        const app = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
+        const asked = yield* Effect.forkChild(Effect.provideContext(compute("ann", 42), app))
+        const { stats } = yield* Effect.provideContext(Pool.of(Inference), app)
+        yield* Effect.repeat(stats, { until: ({ ongoing }) => ongoing === 1, schedule: Schedule.spaced(1) })
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual((yield* Fiber.join(asked)).body, { session: "ann", steps: 1, memory: 42 })
+        const { counts } = yield* Effect.provideContext(Models, app)
+        assert.deepStrictEqual(yield* counts, { loads: 1, held: 0 })
+        const refused = yield* Effect.flip(Effect.provideContext(get("/health"), app))
+        assert.strictEqual(refused.reason._tag, "TransportError")
+      }),
     // A connection that was busy when the port was closed is kept for some seconds by its client.
     20_000
   )

@@ -1,12 +1,12 @@
 /** The app without a network, in virtual time: what is promised of many sessions on few models, and of each answer. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Duration, Effect, Fiber, Layer, Random, References } from "effect"
+import { Array, Duration, Effect, Fiber, Layer, Random, Ref, References } from "effect"
 import { Actor, Pool, Supervisor } from "effect-otp"
 import { HttpClient, HttpClientRequest, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { type Answer, compute, get, post } from "./client.ts"
 import { digest } from "./digest.ts"
-import { Models } from "./models.ts"
+import { ModelLost, Models } from "./models.ts"
 import { Inference, type Options, Sessions, Tree } from "./sessions.ts"
 import { Web } from "./web.ts"
 
@@ -34,10 +34,16 @@ type App = Inference | Sessions | Models | HttpClient.HttpClient
 const LOAD = 2_000
 const INFER = 100
 
+interface Serving extends Options {
+  readonly load?: number
+  /** Instead of models that wait. */
+  readonly models?: Layer.Layer<Models>
+}
+
 /** The app, once its models are loaded. It ends with the Scope. */
-const started = Effect.fnUntraced(function* ({ load = LOAD, ...options }: Options & { readonly load?: number }) {
-  const simulated = Models.simulated({ load, infer: INFER })
-  const layer = inMemory.pipe(Layer.provideMerge(Supervisor.layer(Tree(options))), Layer.provideMerge(simulated))
+const started = Effect.fnUntraced(function* ({ load = LOAD, models, ...options }: Serving) {
+  const held = models ?? Models.simulated({ load, infer: INFER })
+  const layer = inMemory.pipe(Layer.provideMerge(Supervisor.layer(Tree(options))), Layer.provideMerge(held))
   const building = yield* Effect.forkChild(Layer.build(Layer.fresh(layer)), { startImmediately: true })
   yield* TestClock.adjust(load)
   return yield* Fiber.join(building)
@@ -45,7 +51,7 @@ const started = Effect.fnUntraced(function* ({ load = LOAD, ...options }: Option
 
 /** With the app running. */
 const serving =
-  (options: Parameters<typeof started>[0] = {}) =>
+  (options: Serving = {}) =>
   <A, E>(body: Effect.Effect<A, E, App>) =>
     Effect.flatMap(started(options), (app) => Effect.provideContext(body, app)).pipe(
       Effect.scoped,
@@ -188,6 +194,54 @@ describe("members that are lost", () => {
       const [, next] = yield* timed(compute("ann", 2))
       assert.deepStrictEqual(next.body, { session: "ann", steps: 2, memory: digest(digest(0, 1), 2) })
     }).pipe(serving({ members: 1, retries: 1 }))
+  )
+
+  it.effect("a request that crashes whoever has it is a 500, and others are answered all the same", () =>
+    Effect.gen(function* () {
+      const crowd = Effect.forEach(inputs, (input) => compute(`session-${input}`, input), { concurrency: "unbounded" })
+      const [, answers] = yield* timed(crowd)
+      assert.deepStrictEqual(
+        statusesOf(answers),
+        inputs.map((input) => (input === 7 ? 500 : 200))
+      )
+      const { crashed, retried } = yield* (yield* Pool.of(Inference)).stats
+      assert.deepStrictEqual([crashed, retried], [3, 2])
+    }).pipe(
+      serving({
+        members: 2,
+        retries: 2,
+        models: Models.layer(
+          Effect.succeed({
+            infer: (memory, input) =>
+              input === 7 ? Effect.fail(new ModelLost({ reason: "seven" })) : Effect.succeed(digest(memory, input))
+          })
+        )
+      })
+    )
+  )
+
+  it.effect("a member that hangs is killed, and its request is begun anew", () =>
+    Effect.gen(function* () {
+      const [took, answer] = yield* timed(compute("ann", 42))
+      assert.deepInclude(answer.body, { steps: 1, memory: 42 })
+      assert.strictEqual(took, 20_000)
+    }).pipe(
+      serving({
+        members: 2,
+        models: Layer.unwrap(
+          Effect.map(Ref.make(true), (hangs) =>
+            Models.layer(
+              Effect.succeed({
+                infer: (memory, input) =>
+                  Effect.flatMap(Ref.getAndSet(hangs, false), (first) =>
+                    first ? Effect.never : Effect.succeed(digest(memory, input))
+                  )
+              })
+            )
+          )
+        )
+      })
+    )
   )
 
   it.effect("a pool that has lost too many is started anew, and what waited is answered", () =>

@@ -13,23 +13,24 @@ const Step = Schema.Struct({
   input: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
 })
 
+const poolStats = Effect.flatMap(Pool.of(Inference), ({ stats }) => stats)
+
 const refuse = (status: number, error: string, headers = {}) =>
   HttpServerResponse.jsonUnsafe({ error }, { status, headers })
 
-/** The seconds after which there should be room again: what waits, shared out among those who are ready. */
-const later = Effect.map(Effect.flatMap(Pool.of(Inference), ({ stats }) => stats), ({ queued, ready, run }) => {
+/** A 503 with the seconds after which there should be room: what waits, shared out among those who are ready. */
+const tryLater = Effect.fnUntraced(function* (error: string) {
+  const { queued, ready, run } = yield* poolStats
   const seconds = Math.ceil((queued * run.mean) / Math.max(1, ready) / 1_000)
-  return { "retry-after": `${Math.min(60, Math.max(1, seconds))}` }
-}).pipe(Effect.orElseSucceed(() => ({ "retry-after": "1" })))
-
-const tryLater = (error: string) => Effect.map(later, (headers) => refuse(503, error, headers))
+  return refuse(503, error, { "retry-after": `${Math.min(60, Math.max(1, seconds))}` })
+})
 
 /** Nobody answered: the session, or the pool that it asked. Only what is a mistake of ours is a 500. */
 const unanswered = ({ reason }: ActorRef.AskError) => {
   switch (reason._tag) {
     case "HandlerFailed":
     case "AskedItself":
-      return Effect.succeed(refuse(500, reason.message))
+      return Effect.succeed(refuse(500, "the request could not be computed: whoever had it has crashed"))
     case "Timeout":
       return Effect.succeed(refuse(504, reason.message))
     default:
@@ -37,21 +38,19 @@ const unanswered = ({ reason }: ActorRef.AskError) => {
   }
 }
 
-/** A session may end, because nobody used it for long, just when somebody does: then it is started anew. */
-const hasEnded = (error: { readonly _tag: string; readonly reason?: { readonly _tag: string } }) =>
-  error._tag === "AskError" && error.reason?._tag === "NotRunning"
-
 const compute = Effect.gen(function* () {
   const { input, session } = yield* HttpServerRequest.schemaBodyJson(Step)
   const progress = yield* Sessions.at(session).pipe(
     Effect.flatMap((ref) => ActorRef.withTimeout(ref, LIMIT).ask.Compute({ input })),
-    Effect.retry({ while: hasEnded, times: 1 })
+    // A session that nobody used for long may end just when somebody does: it is started anew.
+    Effect.retry({ while: (error) => error._tag === "AskError" && error.reason._tag === "NotRunning", times: 1 })
   )
   return HttpServerResponse.jsonUnsafe({ session, ...progress })
 }).pipe(
   Effect.catchTags({
     SchemaError: (error) => Effect.succeed(refuse(400, error.message)),
-    HttpServerError: () => Effect.succeed(refuse(400, "the body is not JSON: send { session, input }")),
+    HttpServerError: () =>
+      Effect.succeed(refuse(400, "the body is not JSON, or larger than 4 KiB: send { session, input }")),
     AskError: unanswered,
     MaxChildrenReached: () => tryLater("there are too many sessions"),
     StartFailed: () => tryLater("the session could not be started"),
@@ -61,10 +60,9 @@ const compute = Effect.gen(function* () {
 )
 
 const stats = Effect.gen(function* () {
-  const pool = yield* Pool.of(Inference)
   const models = yield* Models
   return HttpServerResponse.jsonUnsafe({
-    pool: yield* pool.stats,
+    pool: yield* poolStats,
     models: yield* models.counts,
     sessions: yield* Sessions.count
   })
@@ -72,7 +70,7 @@ const stats = Effect.gen(function* () {
 
 /** Whoever sends requests here needs one member that takes them. A pool that has lost some goes on, more slowly. */
 const health = Effect.gen(function* () {
-  const { ready, size } = yield* (yield* Pool.of(Inference)).stats
+  const { ready, size } = yield* poolStats
   const status = ready === 0 ? "unavailable" : ready < size ? "degraded" : "healthy"
   return HttpServerResponse.jsonUnsafe({ status, ready, size }, { status: ready === 0 ? 503 : 200 })
 })
