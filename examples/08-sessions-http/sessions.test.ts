@@ -166,9 +166,7 @@ describe("members that are lost", () => {
           const members = yield* pool.members
           yield* Actor.kill(members[yield* Random.nextIntBetween(0, members.length, { halfOpen: true })]!)
         })
-        const killer = yield* Effect.forkChild(Effect.forever(killing))
-        const [, answers] = yield* timed(together(20))
-        yield* Fiber.interrupt(killer)
+        const [, answers] = yield* timed(Effect.raceFirst(together(20), Effect.forever(killing)))
         assertComplete(answers)
         const { crashed, ongoing, queued, retried } = yield* pool.stats
         assert.isAbove(crashed, 5)
