@@ -4,7 +4,7 @@
  */
 import { Duration, Effect, Ref, Schema } from "effect"
 import { Actor, ActorRef, Backoff, DynamicSupervisor, Pool, Supervisor } from "effect-otp"
-import { Models } from "./models.ts"
+import { type ModelLost, Models } from "./models.ts"
 
 /** The pool, for those who ask it: they do not see that it is one. */
 export class Inference extends Actor.Service<Inference>()("example/Inference", {
@@ -57,9 +57,11 @@ export interface Options {
   readonly retries?: number
   /** How many members may be lost in how much time before the whole pool is started anew. Default 10 within a minute. */
   readonly intensity?: Supervisor.Intensity
+  /** How long a member that was lost stays away before it is made anew. Default 10 ms, longer each time, up to 5 seconds. */
+  readonly backoff?: Backoff.Backoff<ModelLost>
 }
 
-export const Tree = ({ intensity, members = 2, queue = 1_000, retries = 5 }: Options = {}) =>
+export const Tree = ({ backoff, intensity, members = 2, queue = 1_000, retries = 5 }: Options = {}) =>
   Supervisor.make("sessions", {
     intensity: { restarts: 3, within: "10 minutes" },
     children: [
@@ -71,7 +73,7 @@ export const Tree = ({ intensity, members = 2, queue = 1_000, retries = 5 }: Opt
         killAfter: "20 seconds",
         startTimeout: "1 minute",
         intensity: intensity ?? { restarts: 10, within: "1 minute" },
-        backoff: Backoff.exponential({ min: "10 millis", max: "5 seconds" })
+        backoff: backoff ?? Backoff.exponential({ min: "10 millis", max: "5 seconds" })
       }),
       Sessions.child(SessionLive, { restart: "transient", maxChildren: 10_000 })
     ]

@@ -4,7 +4,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Duration, Effect, Layer, Random, References, Semaphore } from "effect"
-import { Actor, Pool } from "effect-otp"
+import { Actor, Backoff, Pool } from "effect-otp"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { digest, effort } from "../../examples/08-sessions-http/digest.ts"
@@ -72,7 +72,9 @@ const app = server(0, {
   members: config.members,
   queue: 10_000,
   retries: Infinity,
-  intensity: { restarts: 1_000, within: "1 second" }
+  intensity: { restarts: 1_000, within: "1 second" },
+  // Those that are killed all the time would otherwise stay away for longer and longer.
+  backoff: Backoff.exponential({ min: "10 millis", max: "50 millis" })
 })
 
 const kills = (every: number) =>
