@@ -10,6 +10,9 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     pool: "forks",
+    // Only what hangs is to fail for its time: random histories on a busy machine take seconds.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     // Type tests. `npm run check` reports type errors everywhere else.
     typecheck: {
       enabled: true,

@@ -48,7 +48,7 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import { InPlace, type Turns } from "../runtime/turns.ts"
-import { slotOf as slotOfTurn } from "./ActorContext.ts"
+import { inItsTurn, slotOf as slotOfTurn } from "./ActorContext.ts"
 import { type ActorRef, type Endable, make as makeRef, slotOf } from "./ActorRef.ts"
 import type { AskError } from "./AskError.ts"
 import * as ActorSystem from "./ActorSystem.ts"
@@ -314,7 +314,7 @@ export const kill = <A>(ref: ActorRef<A>): Effect.Effect<ExitReason.ExitReason> 
 
 /**
  * Lets an actor take no message after the one at hand: what comes in waits, until `resume` or a restart, which begins
- * afresh. Completes when it is so; twice is as good as once. An actor that suspends itself, in its init say, is suspended
+ * afresh. Completes when it is so; twice is as good as once; interrupted before, it leaves the actor as it was. An actor that suspends itself, in its init say, is suspended
  * once it is done with what it does. It can still be stopped, drained (which waits for `resume`) and killed.
  *
  * **Example** (Nothing is lost meanwhile)
@@ -351,7 +351,7 @@ export const suspend = <A>(ref: ActorRef<A>): Effect.Effect<void> =>
       slot.pause(() => undefined)
       return Effect.void
     }
-    return Effect.callback((resume) => slot.pause(() => resume(Effect.void)))
+    return Effect.callback((resume) => Effect.sync(slot.pause(() => resume(Effect.void))))
   })
 
 /**
@@ -441,7 +441,8 @@ const ForwardProto: object = Object.assign(
 
 /**
  * Lets another actor answer whoever asked: `Find: ({ id }) => Actor.forward(store.ask.Get({ id }))`. The asker gets the
- * other's reply, and this actor is free at once. Takes an ask that has not been changed by other operators.
+ * other's reply, and this actor is free at once. Takes an ask that has not been changed by other operators; interceptors of its
+ * callers' side are passed by, since nobody here waits for the reply.
  *
  * @category handlers
  * @since 0.1.0
@@ -479,10 +480,7 @@ export const pipeToSelf = <A, E, R, E2 = never, R2 = never>(
     const turn = Context.get(context, ActorContext)
     const slot = slotOfTurn(turn)
     const { incarnation } = turn
-    const map = (exit: Exit.Exit<A, E>) => {
-      const mapped = onExit(exit)
-      return mapped === undefined ? undefined : Effect.provideContext(mapped, context)
-    }
+    const map = (exit: Exit.Exit<A, E>) => inItsTurn(() => onExit(exit), context)
     const deliver = (exit: Exit.Exit<A, E>) => {
       if (slot.incarnation === incarnation) slot.post(() => (slot.incarnation === incarnation ? map(exit) : undefined))
     }
@@ -501,7 +499,7 @@ export const pipeToSelf = <A, E, R, E2 = never, R2 = never>(
  */
 export const continueWith = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<void, never, ActorContext | R> =>
   Effect.contextWith((context: Context.Context<ActorContext | R>) => {
-    slotOfTurn(Context.get(context, ActorContext)).continueWith(() => Effect.provideContext(effect, context))
+    slotOfTurn(Context.get(context, ActorContext)).continueWith(() => inItsTurn(() => effect, context))
     return Effect.void
   })
 
@@ -571,8 +569,9 @@ export const watch = <E = never, R = never>(
     const notice = (reason: ExitReason.ExitReason) => {
       if (!active) return undefined
       watcher.audience.forget(target, unwatch)
-      const handled = onEnd === undefined ? Exit.die(new DeathPact({ actor: ref.path, reason })) : onEnd(reason)
-      return handled === undefined ? undefined : Effect.provideContext(handled as Effect.Effect<unknown, E, R>, context)
+      return onEnd === undefined
+        ? Exit.die(new DeathPact({ actor: ref.path, reason }))
+        : inItsTurn(() => onEnd(reason), context)
     }
     watcher.audience.remember(target, unwatch)
     unlisten = target.watch((reason) => watcher.post(() => notice(reason)))

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
@@ -41,6 +42,27 @@ export interface MessageInfo {
 
 /** The slot a turn belongs to. @internal */
 export const slotOf = (turn: Turn): Slot => turn.incarnation.host as Slot
+
+/**
+ * An effect for a turn of its own, later: what it needs is from where it was made, but the turn and the Scope of the run are
+ * those that it finds, since the actor may have been restarted meanwhile. Where there is nothing to do it is `undefined`.
+ *
+ * @internal
+ */
+export const inItsTurn = <E, R>(
+  make: () => Effect.Effect<unknown, E, R> | void,
+  made: Context.Context<ActorContext | R>
+): Effect.Effect<unknown, E, ActorContext> | undefined => {
+  const effect = make()
+  if (effect === undefined) return undefined
+  return Effect.contextWith((now: Context.Context<ActorContext>) => {
+    const here = Context.get(now, ActorContext)
+    const turned = Context.add(made, ActorContext, here)
+    const scope = Context.getOrUndefined(made as Context.Context<never>, Scope.Scope)
+    const isOfRun = scope !== undefined && scope === Context.get(made, ActorContext).incarnation.openScope
+    return Effect.provideContext(effect, isOfRun ? Context.add(turned, Scope.Scope, here.incarnation.scope) : turned)
+  })
+}
 
 const withTurn = <A>(f: (turn: Turn) => A): Effect.Effect<A, never, ActorContext> => Effect.map(ActorContext, f)
 

@@ -21,7 +21,7 @@ import type { Slot } from "../runtime/slot.ts"
 import type { AskError } from "./AskError.ts"
 import { type Compiled, payloadSchema } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
-import { askThrough, layersOf, streamThrough, tellThrough } from "./calling.ts"
+import { isSurrounded, Surrounded } from "./calling.ts"
 import { addLayer, type Layer } from "./intercepting.ts"
 import { limitMillis } from "./limit.ts"
 import * as Sending from "./sending.ts"
@@ -50,6 +50,9 @@ const TypeId = "~effect-otp/ActorRef"
  */
 export type ProtocolOf<A> = A extends { readonly "~protocol": infer P } ? P : never
 
+// The `-?` below takes nothing away, since no message is optional. It has TypeScript compare two views message by message: by their
+// protocols alone, one whose asks can fail would pass for one whose asks cannot.
+
 /**
  * `ref.ask`: send and wait for the reply.
  *
@@ -57,7 +60,7 @@ export type ProtocolOf<A> = A extends { readonly "~protocol": infer P } ? P : ne
  * @since 0.1.0
  */
 export type Ask<Messages> = {
-  readonly [K in keyof P.Asking<Messages>]: (
+  readonly [K in keyof P.Asking<Messages>]-?: (
     ...args: P.Args<Messages[K & keyof Messages]>
   ) => Effect.Effect<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
 }
@@ -69,7 +72,7 @@ export type Ask<Messages> = {
  * @since 0.1.0
  */
 export type Tell<Messages> = {
-  readonly [K in keyof Messages]: (...args: P.Args<Messages[K]>) => Effect.Effect<void>
+  readonly [K in keyof Messages]-?: (...args: P.Args<Messages[K]>) => Effect.Effect<void>
 }
 
 /**
@@ -79,7 +82,7 @@ export type Tell<Messages> = {
  * @since 0.1.0
  */
 export type TellUnsafe<Messages> = {
-  readonly [K in keyof Messages]: (...args: P.Args<Messages[K]>) => boolean
+  readonly [K in keyof Messages]-?: (...args: P.Args<Messages[K]>) => boolean
 }
 
 /**
@@ -89,7 +92,7 @@ export type TellUnsafe<Messages> = {
  * @since 0.1.0
  */
 export type StreamOf<Messages> = {
-  readonly [K in keyof P.Streaming<Messages>]: (
+  readonly [K in keyof P.Streaming<Messages>]-?: (
     ...args: P.Args<Messages[K & keyof Messages]>
   ) => Stream.Stream<P.Success<Messages[K & keyof Messages]>, P.Failure<Messages[K & keyof Messages]> | AskError>
 }
@@ -199,28 +202,31 @@ interface Views {
 }
 
 const viewsOf = new WeakMap<Compiled, Views>()
-const viewsThrough = new WeakMap<Compiled, Views>()
+const viewsAround = new WeakMap<Compiled, Views>()
 
-const makeView = (
-  compiled: Compiled,
-  send: (view: View, tag: number, payload: unknown) => unknown
-): ViewConstructor => {
-  class ProtocolView implements View {
-    readonly "~slot": Slot
-    readonly "~options": Sending.SendOptions
-    constructor(slot: Slot, options: Sending.SendOptions) {
-      this["~slot"] = slot
-      this["~options"] = options
-    }
+class Plain implements View {
+  readonly "~slot": Slot
+  readonly "~options": Sending.SendOptions
+  constructor(slot: Slot, options: Sending.SendOptions) {
+    this["~slot"] = slot
+    this["~options"] = options
   }
+}
+
+const makeView = <V extends View>(
+  compiled: Compiled,
+  Base: new (slot: Slot, options: Sending.SendOptions) => V,
+  send: (view: V, tag: number, payload: unknown) => unknown
+): ViewConstructor => {
+  class ProtocolView extends (Base as typeof Plain) {}
   compiled.tags.forEach((name, tag) => {
     const make = compiled.makes[tag]
     const method =
       make === undefined
-        ? function (this: View, payload: unknown) {
+        ? function (this: V, payload: unknown) {
             return send(this, tag, payload)
           }
-        : function (this: View, payload: unknown) {
+        : function (this: V, payload: unknown) {
             return send(this, tag, make(payload))
           }
     Object.defineProperty(ProtocolView.prototype, name, { value: method, enumerable: true })
@@ -230,27 +236,21 @@ const makeView = (
 }
 
 const makeViews = (compiled: Compiled): Views => ({
-  ask: makeView(compiled, (view, tag, payload) => Sending.ask(view["~slot"], tag, payload, view["~options"])),
-  tell: makeView(compiled, (view, tag, payload) => Sending.tell(view["~slot"], tag, payload, view["~options"])),
-  tellUnsafe: makeView(compiled, (view, tag, payload) =>
+  ask: makeView(compiled, Plain, (view, tag, payload) => Sending.ask(view["~slot"], tag, payload, view["~options"])),
+  tell: makeView(compiled, Plain, (view, tag, payload) => Sending.tell(view["~slot"], tag, payload, view["~options"])),
+  tellUnsafe: makeView(compiled, Plain, (view, tag, payload) =>
     Sending.tellNow(view["~slot"], tag, payload, view["~options"])
   ),
-  stream: makeView(compiled, (view, tag, payload) => stream(view["~slot"], tag, payload, view["~options"]))
+  stream: makeView(compiled, Plain, (view, tag, payload) => stream(view["~slot"], tag, payload, view["~options"]))
 })
 
-/** As the others, for refs that have interceptors. `tellUnsafe` is outside of Effect, where they are not. */
-const makeViewsThrough = (compiled: Compiled): Views => {
-  const sent = (view: View, tag: number, payload: unknown) => {
-    const { "~options": options, "~slot": slot } = view
-    return { place: { key: slot.program.name, compiled }, slot, tag, payload, options }
-  }
-  return {
-    ask: makeView(compiled, (view, tag, payload) => askThrough(sent(view, tag, payload))),
-    tell: makeView(compiled, (view, tag, payload) => tellThrough(sent(view, tag, payload))),
-    tellUnsafe: makeViews(compiled).tellUnsafe,
-    stream: makeView(compiled, (view, tag, payload) => streamThrough(sent(view, tag, payload)))
-  }
-}
+/** As the others, for refs that may have interceptors. `tellUnsafe` is outside of Effect, where they are not. */
+const makeViewsAround = (compiled: Compiled): Views => ({
+  ask: makeView(compiled, Surrounded, (view, tag, payload) => view.ask(compiled, tag, payload)),
+  tell: makeView(compiled, Surrounded, (view, tag, payload) => view.tell(compiled, tag, payload)),
+  tellUnsafe: makeViews(compiled).tellUnsafe,
+  stream: makeView(compiled, Surrounded, (view, tag, payload) => view.stream(compiled, tag, payload))
+})
 
 class RefImpl extends Pipeable.Class {
   readonly "~slot": Slot
@@ -305,13 +305,31 @@ class RefImpl extends Pipeable.Class {
     return this.toJSON()
   }
 
+  /** Another behavior has come, whose callers may have a side where there was none. */
+  renew(): void {
+    this.askView = this.tellView = this.tellUnsafeView = this.streamView = undefined
+  }
+
+  protected get isSurrounded(): boolean {
+    // One with options of its own is not known to its slot, and has to look each time.
+    return this["~options"] !== Sending.defaultSendOptions || isSurrounded(this["~slot"])
+  }
+
   private view(kind: keyof Views): View {
     const compiled = this["~compiled"]
-    const through = this["~options"].around !== undefined
-    const known = through ? viewsThrough : viewsOf
+    const slot = this["~slot"]
+    const around = this.isSurrounded
+    const known = around ? viewsAround : viewsOf
     let views = known.get(compiled)
-    if (views === undefined) known.set(compiled, (views = (through ? makeViewsThrough : makeViews)(compiled)))
-    return new views[kind](this["~slot"], this["~options"])
+    if (views === undefined) known.set(compiled, (views = (around ? makeViewsAround : makeViews)(compiled)))
+    return new views[kind](slot, this["~options"])
+  }
+}
+
+/** Sends past what is around the messages. */
+class PastRef extends RefImpl {
+  protected override get isSurrounded(): boolean {
+    return false
   }
 }
 
@@ -319,12 +337,10 @@ keepShape(new RefImpl(undefined as never, undefined as never, Sending.defaultSen
 
 /** The ref of a slot; the same one each time. @internal */
 export const make = <A>(slot: Slot, compiled: Compiled): ActorRef<A> =>
-  (slot.ref ??= new RefImpl(slot, compiled, optionsOf(slot))) as ActorRef<A>
+  (slot.ref ??= new RefImpl(slot, compiled, Sending.defaultSendOptions)) as ActorRef<A>
 
-const optionsOf = (slot: Slot): Sending.SendOptions => {
-  const layers = layersOf(slot)
-  return layers.length === 0 ? Sending.defaultSendOptions : { ...Sending.defaultSendOptions, around: layers }
-}
+/** Lets the ref of a slot know that another behavior runs there. @internal */
+export const renew = (slot: Slot): void => (slot.ref as RefImpl | undefined)?.renew()
 
 /** The place a ref names. @internal */
 export const slotOf = (ref: Endable): Slot => (ref as unknown as { readonly "~slot": Slot })["~slot"]
@@ -338,6 +354,16 @@ const derive = <A>(ref: ActorRef<A>, options: Partial<Sending.SendOptions>): Act
 /** The same actor, sent to through interceptors. @internal */
 export const through = <A>(ref: ActorRef<A>, layer: Layer): ActorRef<A> =>
   derive(ref, { around: addLayer((ref as unknown as RefImpl)["~options"].around ?? [], layer) })
+
+/**
+ * The same actor, sent to past its callers' side: for what brings messages from another place, where that has run.
+ *
+ * @internal
+ */
+export const past = <A>(ref: ActorRef<A>): ActorRef<A> => {
+  const { "~compiled": compiled, "~options": options, "~slot": slot } = ref as unknown as RefImpl
+  return new PastRef(slot, compiled, options) as unknown as ActorRef<A>
+}
 
 // --- Public ---
 

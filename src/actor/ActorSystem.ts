@@ -44,8 +44,11 @@ export interface Options {
   readonly askTimeout?: Duration.Input
   /** How much work is done before others, timers and I/O get their turn. */
   readonly slice?: Partial<SliceLimits>
-  /** Their caller's side is around every message to an actor of the system, outside of what behaviors have. */
-  readonly interceptors?: ReadonlyArray<Interceptor<unknown, unknown>>
+  /**
+   * Around the messages to all actors of the system, outside of what behaviors have. They can add no failures and no needs of
+   * their own: nobody would know of them.
+   */
+  readonly interceptors?: ReadonlyArray<Interceptor>
 }
 
 /** Systems nobody made by hand: one for each Clock and Scheduler, gone with them. */
@@ -147,6 +150,10 @@ const whyNot = (reason: DeadLetterReason | "gone" | "replayed"): string => {
       return "there is no member to give it to"
     case "Restarted":
       return "the actor restarts without its queue"
+    case "Rejected":
+      return "nobody there can do it"
+    case "BufferFull":
+      return `its buffer holds ${reason.capacity} events, no room is left`
   }
 }
 

@@ -20,7 +20,7 @@ import type { Key } from "./ActorRef.ts"
 import { batchProblem } from "./batching.ts"
 import { checkOptions, InvalidOption } from "./behaviorOptions.ts"
 import { compileHandler } from "./handlers.ts"
-import { addLayer, interceptHandler, isMade, type Layer, makeAll } from "./intercepting.ts"
+import { addLayer, hasCaller, hasHandler, interceptHandler, isMade, type Layer, makeAll } from "./intercepting.ts"
 import { type Idle, passivate } from "./passivation.ts"
 import type { Compiled } from "./Protocol.ts"
 import type * as P from "./Protocol.ts"
@@ -78,6 +78,8 @@ export interface Options<Tag extends string = string, Bare extends string = Tag>
    * the same. Default: it may take for ever.
    */
   readonly stuckAfter?: Duration.Input
+  /** The services it uses, for a `Supervisor.graph` to derive the order from, besides those that its child spec names. */
+  readonly needs?: ReadonlyArray<{ readonly key: string }>
 }
 
 /**
@@ -162,9 +164,13 @@ export class BehaviorImpl extends Pipeable.Class {
   readonly options: Options
   /** Interceptors, the innermost layer first. */
   readonly layers: ReadonlyArray<Layer>
+  /** Those of them that do something where messages are sent. */
+  readonly around: ReadonlyArray<Layer>
   private readonly source: Init
   private readonly make: Init
   private readonly unbound: Program
+  /** The same with what systems add, made when the first of its actors starts there. */
+  private extended: WeakMap<Layer, BehaviorImpl> | undefined = undefined
 
   constructor(
     key: Key<unknown>,
@@ -179,6 +185,7 @@ export class BehaviorImpl extends Pipeable.Class {
     this.compiled = compiled
     this.options = options
     this.layers = layers
+    this.around = layers.length === 0 ? layers : layers.filter(hasCaller)
     this.source = init
     this.make = typeof init === "function" ? init : this.prepared(init)
     this.unbound = new BoundProgram(this, undefined)
@@ -226,8 +233,17 @@ export class BehaviorImpl extends Pipeable.Class {
     return new Slot(system, this.program(args), owner, context, parentPath, name, this.options.mailbox)
   }
 
-  /** Makes the handlers of one incarnation. */
+  /** Makes the handlers of one incarnation, with what is around all handlers of its system. */
   init(args: unknown, incarnation: Incarnation): ProgramInit {
+    const shared = incarnation.host.system.around as Layer | undefined
+    if (shared === undefined || !hasHandler(shared)) return this.begin(args, incarnation)
+    const extended = (this.extended ??= new WeakMap())
+    let behavior = extended.get(shared)
+    if (behavior === undefined) extended.set(shared, (behavior = this.intercepted(shared)))
+    return behavior.begin(args, incarnation)
+  }
+
+  private begin(args: unknown, incarnation: Incarnation): ProgramInit {
     const made = this.made(args)
     const compiled = isSyncInit(made) ? this.afterwards(runSyncInit(made, incarnation)) : made
     const { idle, stuckAfter } = this.options
@@ -288,9 +304,17 @@ export class BehaviorImpl extends Pipeable.Class {
     }
     if (layers.length === 0) return Exit.succeed(tags.map((tag) => compileHandler(table[tag]!)))
     const place = { key: this.name, compiled: this.compiled }
-    return Exit.succeed(
-      tags.map((tag, n) => compileHandler(table[tag]!, (handler) => interceptHandler(layers, place, n, handler)))
+    const around = (n: number) => (handler: CompiledHandler) => interceptHandler(layers, place, n, handler)
+    const { streams } = this.compiled
+    // A machine answers in a turn of its own, and a stream's interceptors run beside the turns.
+    const streaming = tags.find(
+      (tag, n) => Array.isArray(handlers) && streams[n] && around(n)(table[tag]!) !== table[tag]
     )
+    if (streaming !== undefined) {
+      const problem = "is answered by a machine, so no interceptor can be around it at the handler's side"
+      return Exit.die(new InvalidOption({ actor: this.name, field: streaming, value: "a stream", problem }))
+    }
+    return Exit.succeed(tags.map((tag, n) => compileHandler(table[tag]!, around(n))))
   }
 }
 
@@ -314,7 +338,7 @@ class BoundProgram implements Program {
     return this.behavior.compiled.annotations
   }
   get around(): ReadonlyArray<Layer> {
-    return this.behavior.layers
+    return this.behavior.around
   }
   declares(tag: number, error: unknown): boolean {
     return this.behavior.compiled.declares(tag, error)

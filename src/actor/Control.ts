@@ -35,16 +35,22 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as Tracer from "effect/Tracer"
 import { ActorContext, type Incarnation, type Kept } from "../runtime/incarnation.ts"
+import { moreOf, provideMore } from "../runtime/services.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { Tap } from "../runtime/taps.ts"
 import type { Program } from "../runtime/turns.ts"
-import { type ActorRef, type Endable, slotOf, type Status as Doing } from "./ActorRef.ts"
+import { type ActorRef, type Endable, renew, slotOf, type Status as Doing } from "./ActorRef.ts"
 import { type Behavior, implOf } from "./Behavior.ts"
 
 export { trace } from "./tracing.ts"
 
 export type {
+  /** Whose and which value is to be shown. @since 0.1.0 */
+  Redacting,
+  /** What is traced. @since 0.1.0 */
+  TraceOptions,
   /** One thing that an actor did, or that happened to it. @since 0.1.0 */
   TraceEvent
 } from "./tracing.ts"
@@ -52,14 +58,17 @@ export type {
 // --- Errors ---
 
 /**
- * The actor is not running now, so it has no state and no behavior: it restarts, or has ended.
+ * The actor is not running now, or another incarnation runs than the one that was to be changed: it restarts, has restarted, or
+ * has ended. Nothing was changed.
  *
  * @category errors
  * @since 0.1.0
  */
-export class NotUp extends Schema.TaggedError<NotUp>()("NotUp", { actor: Schema.String }) {
+export class ActorNotRunning extends Schema.TaggedError<ActorNotRunning>()("ActorNotRunning", {
+  actor: Schema.String
+}) {
   override get message(): string {
-    return `${this.actor} is not running: it restarts, or has ended`
+    return `${this.actor} is not running, or not the same run any more: it has restarted, or has ended`
   }
 }
 
@@ -127,28 +136,21 @@ const lockOf = (slot: Slot): Semaphore.Semaphore => {
 }
 
 /** Runs between two messages of an actor; in its own turn, at once. */
-const between = <A, E, R>(slot: Slot, change: (suspended: boolean) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const between = <A, E, R>(slot: Slot, change: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
-    if (turn?.incarnation.host === slot && !turn.beside) return change(false)
-    const paused = Effect.suspend(() => {
-      const already = slot.status === "suspended"
-      const held = Effect.callback<boolean>((resume) => slot.pause(() => resume(Effect.succeed(already))))
-      return Effect.onInterrupt(held, () => Effect.sync(() => (already ? undefined : slot.unpause())))
-    })
-    return lockOf(slot).withPermit(
-      Effect.acquireUseRelease(Effect.interruptible(paused), change, (already) =>
-        Effect.sync(() => (already ? undefined : slot.unpause()))
-      )
-    )
+    if (turn?.incarnation.host === slot && !turn.beside) return change
+    const held = Effect.callback<void>((resume) => slot.hold(() => resume(Effect.void)))
+    const released = Effect.sync(() => slot.release())
+    return lockOf(slot).withPermit(Effect.ensuring(Effect.andThen(held, change), released))
   })
 
 // --- State ---
 
 const keptIn = (slot: Slot, name: string) =>
-  Effect.suspend((): Effect.Effect<Kept, NotUp | NoState> => {
+  Effect.suspend((): Effect.Effect<Kept, ActorNotRunning | NoState> => {
     const { incarnation } = slot
-    if (incarnation === undefined || !slot.isUp) return Effect.fail(new NotUp({ actor: slot.path }))
+    if (incarnation === undefined || !slot.isUp) return Effect.fail(new ActorNotRunning({ actor: slot.path }))
     const kept = incarnation.states.get(name)
     if (kept !== undefined) return Effect.succeed(kept)
     return Effect.fail(new NoState({ actor: slot.path, name, known: [...incarnation.states.keys()] }))
@@ -172,7 +174,7 @@ export const getState = <A, S>(
   ref: ActorRef<A>,
   schema: Schema.Schema<S>,
   options: { readonly name?: string } = {}
-): Effect.Effect<S, NotUp | NoState | StateMismatch> => {
+): Effect.Effect<S, ActorNotRunning | NoState | StateMismatch> => {
   const { name = "state" } = options
   const slot = slotOf(ref)
   return Effect.flatMap(keptIn(slot, name), (kept) => checked(slot, name, schema, Ref.getUnsafe(kept.ref)))
@@ -190,15 +192,18 @@ export const replaceState = <A, S, E = never, R = never>(
   schema: Schema.Schema<S>,
   change: (state: S) => S | Effect.Effect<S, E, R>,
   options: { readonly name?: string } = {}
-): Effect.Effect<S, E | NotUp | NoState | StateMismatch, R> => {
+): Effect.Effect<S, E | ActorNotRunning | NoState | StateMismatch, R> => {
   const { name = "state" } = options
   const slot = slotOf(ref)
-  return between(slot, () =>
+  return between(
+    slot,
     Effect.gen(function* () {
       const { ref: state } = yield* keptIn(slot, name)
+      const { incarnation } = slot
       const before = yield* checked(slot, name, schema, Ref.getUnsafe(state))
       const changed = change(before)
       const after = yield* checked(slot, name, schema, Effect.isEffect(changed) ? yield* changed : changed)
+      if (slot.incarnation !== incarnation || !slot.isUp) return yield* new ActorNotRunning({ actor: slot.path })
       yield* Ref.set(state, after)
       return after
     })
@@ -208,7 +213,8 @@ export const replaceState = <A, S, E = never, R = never>(
 // --- Status ---
 
 /**
- * An actor, or a supervisor, as it is now. `states`: what it keeps with `Actor.state`, by name, as its `redact` shows it.
+ * An actor, or a supervisor, as it is now. `states`: what it keeps with `Actor.state`, by name, as its `redact` shows it; a
+ * machine's `"state"` is the `state` it is in, by name, and its `data`.
  *
  * @category models
  * @since 0.1.0
@@ -224,6 +230,8 @@ export interface Status {
   readonly restarts: number
   /** Messages queued. */
   readonly queued: number
+  /** Messages put aside until later, the oldest first: postponed by a machine, kept in a stash. */
+  readonly postponed: ReadonlyArray<string>
   readonly states: { readonly [name: string]: unknown }
 }
 
@@ -245,6 +253,7 @@ export const status = (ref: Endable): Effect.Effect<Status> =>
       incarnation: slot.incarnations,
       restarts: Math.max(0, slot.incarnations - 1),
       queued: slot.size,
+      postponed: slot.incarnation?.waiting ?? [],
       states: shown(slot.incarnation)
     }
   })
@@ -329,11 +338,12 @@ export const statistics = <A>(ref: ActorRef<A>): Effect.Effect<Effect.Effect<Sta
 /**
  * Gives a running actor another behavior of its class, between two messages. The old incarnation ends and releases what it
  * holds, the new one begins; the mailbox stays, refs stay good, and its supervisor does not count it as a restart. From then
- * on, restarts begin the new behavior.
+ * on, restarts begin the new behavior. Services that it needs and the actor was not started with are those of whoever replaces.
  *
  * State goes over as it is, by name. `migrate` decodes it on the way: a schema from the old state (its encoded side) to the
  * new one, for the state called `"state"` unless `name` says otherwise; `"discard"` begins with the new behavior's own. When
- * the migration fails nothing has happened; when the new behavior does not come up the old one runs again with its state.
+ * the migration fails nothing has happened; when the new behavior does not come up, or this is interrupted before it has, the
+ * old one runs again with its state.
  *
  * **Example** (The state gets another form)
  *
@@ -377,7 +387,7 @@ export const replaceBehavior = <A, E, R, Old = never, New = never>(
   ref: ActorRef<A>,
   behavior: Behavior<A, void, E, R>,
   options: { readonly migrate?: Schema.Codec<New, Old> | "discard"; readonly name?: string } = {}
-): Effect.Effect<void, NotUp | NoState | StateMismatch | NotReplaced, R> =>
+): Effect.Effect<void, ActorNotRunning | NoState | StateMismatch | NotReplaced, R> =>
   Effect.contextWith((context: Context.Context<R>) => {
     const slot = slotOf(ref)
     const { migrate, name = "state" } = options
@@ -393,28 +403,22 @@ export const replaceBehavior = <A, E, R, Old = never, New = never>(
         (state) => new Map(states).set(name, state)
       )
     }
-    const change = (suspended: boolean) =>
-      Effect.gen(function* () {
-        if (slot.incarnation === undefined || !slot.isUp) return yield* new NotUp({ actor: slot.path })
-        if (migrate !== undefined && migrate !== "discard") yield* keptIn(slot, name)
-        const states = new Map(Array.from(slot.incarnation.states, ([key, kept]) => [key, Ref.getUnsafe(kept.ref)]))
-        const seeds = yield* migrated(states)
-        const services = slot.context
-        // What it was started with goes first; the new behavior may need more.
-        slot.context = Context.merge(context as Context.Context<never>, services)
-        const failed = yield* exchange(slot, implOf(behavior as never).program(undefined), seeds, states)
-        if (failed === undefined) return suspended ? slot.pause(() => undefined) : undefined
-        slot.context = services
-        return yield* new NotReplaced({ actor: slot.path, ...failed })
-      })
-    return replacing(slot, (suspended) => Effect.uninterruptible(change(suspended)))
+    const change = Effect.gen(function* () {
+      if (slot.incarnation === undefined || !slot.isUp) return yield* new ActorNotRunning({ actor: slot.path })
+      if (migrate !== undefined && migrate !== "discard") yield* keptIn(slot, name)
+      const states = new Map(Array.from(slot.incarnation.states, ([key, kept]) => [key, Ref.getUnsafe(kept.ref)]))
+      const seeds = yield* migrated(states)
+      const services = Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>
+      const next = { program: implOf(behavior as never).program(undefined), states: seeds, services }
+      const before = { program: slot.program, states, services: moreOf(slot) }
+      const failed = yield* Effect.interruptible(exchange(slot, next, before))
+      if (failed !== undefined) return yield* new NotReplaced({ actor: slot.path, ...failed })
+    })
+    return replacing(slot, Effect.uninterruptible(change))
   })
 
 /** Nobody can end an incarnation whose message is waiting for that. */
-const replacing = <E, R>(
-  slot: Slot,
-  change: (suspended: boolean) => Effect.Effect<void, E, R>
-): Effect.Effect<void, E | NotReplaced, R> =>
+const replacing = <E, R>(slot: Slot, change: Effect.Effect<void, E, R>): Effect.Effect<void, E | NotReplaced, R> =>
   Effect.withFiber((fiber): Effect.Effect<void, E | NotReplaced, R> => {
     const turn = Context.getOrUndefined(fiber.context as Context.Context<never>, ActorContext)
     if (turn?.incarnation.host !== slot) return between(slot, change)
@@ -427,30 +431,52 @@ interface Failed {
   readonly rolledBack: boolean
 }
 
-/** Begins the new program in place of the old; where that fails, the old one again with its state. */
-const exchange = (
-  slot: Slot,
-  program: Program,
-  seeds: ReadonlyMap<string, unknown>,
-  states: ReadonlyMap<string, unknown>
-): Effect.Effect<Failed | undefined> =>
+/** What an actor runs. */
+interface Version {
+  readonly program: Program
+  readonly states: ReadonlyMap<string, unknown>
+  /** Those besides the services of the actor's spec, which go first. */
+  readonly services: Context.Context<never> | undefined
+}
+
+/** Begins one version in place of another; where that fails, or is given up, the other one again with its state. */
+const exchange = (slot: Slot, next: Version, before: Version): Effect.Effect<Failed | undefined> =>
   Effect.callback((resume) => {
-    const before = slot.program
-    slot.replace(program, seeds, (exit) => {
-      if (Exit.isSuccess(exit)) return resume(Effect.undefined)
-      const { cause } = exit
-      const over = (rolledBack: boolean) => resume(Effect.succeed({ cause, rolledBack }))
-      // Told to end meanwhile: its owner hears of that when it has.
-      if (!slot.isDown) return over(false)
-      slot.program = before
-      const reason = slot.lastEnd!
-      if (reason._tag !== "Failed") {
-        slot.owner.onEnded(slot, reason)
-        return over(false)
+    let outcome: { readonly failed: Failed | undefined } | undefined
+    let givenUp: (() => void) | undefined
+    const over = (runs: boolean, failed: Failed | undefined) => {
+      slot.exchanged(runs)
+      outcome = { failed }
+      resume(Effect.succeed(failed))
+      givenUp?.()
+    }
+    const take = ({ program, services, states }: Version) => {
+      slot.program = program
+      provideMore(slot, services)
+      return states
+    }
+    const rollBack = (cause: Cause.Cause<unknown>) => {
+      const states = take(before)
+      const ended = () => {
+        over(false, { cause, rolledBack: false })
+        slot.owner.onEnded(slot, slot.lastEnd!)
       }
-      slot.start((again) => {
-        if (Exit.isFailure(again)) slot.owner.onEnded(slot, slot.lastEnd!)
-        over(Exit.isSuccess(again))
-      }, states)
+      if (slot.lastEnd!._tag !== "Failed") return ended()
+      slot.start((again) => (Exit.isSuccess(again) ? over(true, { cause, rolledBack: true }) : ended()), states)
+    }
+    const begin = () => take(givenUp === undefined ? next : before)
+    slot.replace(begin, (exit) => {
+      if (Exit.isSuccess(exit)) {
+        renew(slot)
+        over(true, undefined)
+      }
+      // Told to end meanwhile: its owner hears of that when it has.
+      else if (!slot.isDown) over(false, { cause: exit.cause, rolledBack: false })
+      else rollBack(exit.cause)
+    })
+    return Effect.callback<void>((done) => {
+      if (outcome !== undefined) return done(Effect.void)
+      givenUp = () => done(Effect.void)
+      slot.giveUpStart()
     })
   })

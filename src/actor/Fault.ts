@@ -3,9 +3,10 @@
  * (`SystemError`, recoverable or not), and what took too long (`TimedOut`).
  *
  * Anything a handler fails with or throws is classified as one of them by a function that can be replaced, `Classify`. What
- * is done about each kind is a table, `Policy`, put on an actor either as an interceptor (`Fault.handling`) or as the
- * `onFailure` of its spec (`Fault.onFailure`). By default business errors are answered, recoverable ones and those of time
- * are logged and forgotten, the rest crashes the actor and its supervisor decides.
+ * is done about each kind is a table, `Treatments`, put on an actor either as an interceptor (`Fault.handling`) or as the
+ * `onFailure` of its spec (`Fault.onFailure`). Unless the table says otherwise, business errors are answered, recoverable ones
+ * and those of time are answered and logged, the rest crashes the actor and its supervisor decides. An actor without either is
+ * as any other: what a message declares is its reply, anything else crashes.
  *
  * **Example** (A wrong request harms nobody)
  *
@@ -43,7 +44,8 @@ import * as Stream from "effect/Stream"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import { AskError } from "./AskError.ts"
 import { slotOf } from "./ActorContext.ts"
-import { type Failure, type Interceptor, Refusal } from "./intercepting.ts"
+import { type Call, type Failure, type Interceptor, Refusal } from "./intercepting.ts"
+import { limitMillis } from "./limit.ts"
 import { makeBeside, type Match, refuseCause } from "./Interceptor.ts"
 
 /**
@@ -103,7 +105,7 @@ export const Fault = Schema.Union([BusinessError, SystemError, TimedOut])
 export type Fault = typeof Fault.Type
 
 /**
- * The four categories that a policy tells apart.
+ * The four categories that are treated differently.
  *
  * @category models
  * @since 0.1.0
@@ -112,8 +114,8 @@ export type Category = "business" | "recoverable" | "fatal" | "timeout"
 
 /**
  * - `reply`: whoever asked gets the fault, as a reply where the message declares it, by `HandlerFailed` otherwise; the actor
- *   goes on.
- * - `resume`: the same, and it is logged as a warning.
+ *   goes on. Where nobody asked, it is logged as a warning.
+ * - `resume`: the same, and it is logged in any case.
  * - `crash`: the actor ends with what it failed with, and its supervisor decides.
  *
  * @category models
@@ -127,7 +129,7 @@ export type Treatment = "reply" | "resume" | "crash"
  * @category models
  * @since 0.1.0
  */
-export type Policy = { readonly [C in Category]: Treatment }
+export type Treatments = { readonly [C in Category]: Treatment }
 
 /**
  * Business errors are replies, recoverable ones and those of time are logged, fatal ones crash.
@@ -135,7 +137,12 @@ export type Policy = { readonly [C in Category]: Treatment }
  * @category models
  * @since 0.1.0
  */
-export const defaultPolicy: Policy = { business: "reply", recoverable: "resume", timeout: "resume", fatal: "crash" }
+export const defaultTreatments: Treatments = {
+  business: "reply",
+  recoverable: "resume",
+  timeout: "resume",
+  fatal: "crash"
+}
 
 /**
  * Which category a fault is of.
@@ -180,12 +187,36 @@ const nameOf = (error: unknown): string => {
   return (found as string | undefined) ?? "defect"
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : format(error))
+/** Not all that is an error has a message. */
+const messageOf = (error: unknown): string | undefined => {
+  if (!(error instanceof Error)) return format(error)
+  return typeof error.message === "string" && error.message !== "" ? error.message : undefined
+}
+
+const isFault = (error: unknown): error is Fault =>
+  error instanceof BusinessError || error instanceof SystemError || error instanceof TimedOut
+
+const isKnown = (error: unknown): boolean => {
+  if (isFault(error) || error instanceof AskError) return true
+  const name = nameOf(error)
+  return TIMES.has(name) || INVALID.has(name) || RECOVERABLE.has(name)
+}
+
+/** What was wrapped on its way, the outermost that says something; or else the error as it is. */
+const known = (error: unknown): unknown => {
+  const seen = new Set<unknown>()
+  for (let each = error; typeof each === "object" && each !== null && !seen.has(each); each = (each as Error).cause) {
+    if (isKnown(each)) return each
+    seen.add(each)
+  }
+  return error
+}
 
 /**
  * How anything is classified unless `Classify` says otherwise: faults are what they are; time limits of any kind are
  * `TimedOut`; what a schema refuses is a `BusinessError`; actors that did not answer and connections that broke are
- * recoverable; all else, above all what nobody expected, is not.
+ * recoverable; all else, above all what nobody expected, is not. An error is looked into for its `cause`, and an ask whose
+ * handler failed for what it failed with, where that is a fault; the crash of another actor is recoverable.
  *
  * **Example** (An exception of the platform)
  *
@@ -201,10 +232,11 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
  * @since 0.1.0
  */
 export const classify = (error: unknown): Fault => {
-  if (error instanceof BusinessError || error instanceof SystemError || error instanceof TimedOut) return error
-  if (error instanceof AskError) return ofAsk(error)
-  const code = nameOf(error)
-  const message = messageOf(error)
+  const inner = known(error)
+  if (isFault(inner)) return inner
+  if (inner instanceof AskError) return ofAsk(inner)
+  const code = nameOf(inner)
+  const message = messageOf(error) ?? messageOf(inner) ?? code
   if (TIMES.has(code)) return new TimedOut({ code: "timeout", message, cause: error })
   if (INVALID.has(code)) return new BusinessError({ code: "invalid", message })
   return new SystemError({ code, message, recoverable: RECOVERABLE.has(code), cause: error })
@@ -212,6 +244,10 @@ export const classify = (error: unknown): Fault => {
 
 const ofAsk = (error: AskError): Fault => {
   const { message, reason } = error
+  if (reason._tag === "HandlerFailed") {
+    const fault = ofCause(classify, reason.cause as Cause.Cause<unknown>)
+    if (category(fault) !== "fatal") return fault
+  }
   if (reason._tag === "Timeout") return new TimedOut({ code: "timeout", message, after: reason.after, cause: error })
   return new SystemError({ code: reason._tag, message, recoverable: reason._tag !== "AskedItself", cause: error })
 }
@@ -226,23 +262,28 @@ export const Classify = Context.Reference<(error: unknown) => Fault>("effect-otp
   defaultValue: () => classify
 })
 
-/** The fault of a whole cause: of its typed error, or else of its defect. */
+/** The fault of a whole cause: of its defect, or else of its typed error. */
 const ofCause = (classifier: (error: unknown) => Fault, cause: Cause.Cause<unknown>): Fault => {
-  const typed = cause.reasons.find(Cause.isFailReason)
-  return classifier(typed === undefined ? Cause.squash(cause) : typed.error)
+  const died = cause.reasons.find(Cause.isDieReason)
+  return classifier(died === undefined ? Cause.squash(cause) : died.defect)
 }
 
 // --- As an interceptor ---
 
-const treat = (policy: Policy, cause: Cause.Cause<unknown>, turn: Turn, classifier: (error: unknown) => Fault) => {
+interface How {
+  readonly treatments: Treatments
+  readonly classifier: (error: unknown) => Fault
+}
+
+const treat = ({ classifier, treatments }: How, cause: Cause.Cause<unknown>, turn: Turn, call: Call) => {
   const failed = Effect.failCause(cause as Cause.Cause<Failure>)
   if (Cause.hasInterruptsOnly(cause) || cause.reasons.some(isRefusal)) return failed
   if (slotOf(turn).isDeclared(cause, turn.item)) return failed
   const fault = ofCause(classifier, cause)
-  const treatment = policy[category(fault)]
+  const treatment = treatments[category(fault)]
   if (treatment === "crash") return failed
   const refused = refuseCause(Cause.fail(fault))
-  if (treatment === "reply") return refused
+  if (treatment === "reply" && call.kind !== "tell") return refused
   const { path } = turn.incarnation.host
   const logged = Effect.logWarning(`${fault._tag} ${fault.code}: ${fault.message}`, cause)
   return Effect.andThen(Effect.annotateLogs(logged, { actor: path, code: fault.code }), refused)
@@ -252,7 +293,7 @@ const isRefusal = (reason: Cause.Reason<unknown>): boolean =>
   Cause.isFailReason(reason) && reason.error instanceof Refusal
 
 /**
- * An interceptor that treats what handlers fail with by category; what `policy` leaves out is as in `defaultPolicy`. It takes
+ * An interceptor that treats what handlers fail with by category; what `treatments` leaves out is as in `defaultTreatments`. It takes
  * no message from another. The function used is that of `Classify` where the actor was started.
  *
  * **Example** (Classified by hand)
@@ -282,17 +323,17 @@ const isRefusal = (reason: Cause.Reason<unknown>): boolean =>
  * @category treating
  * @since 0.1.0
  */
-export const handling = (options: Match & { readonly policy?: Partial<Policy> } = {}): Interceptor => {
-  const { policy: given, ...match } = options
-  const policy = { ...defaultPolicy, ...given }
-  const treated = (cause: Cause.Cause<unknown>) =>
+export const handling = (options: Match & { readonly treatments?: Partial<Treatments> } = {}): Interceptor => {
+  const { treatments: given, ...match } = options
+  const treatments = { ...defaultTreatments, ...given }
+  const treated = (cause: Cause.Cause<unknown>, call: Call) =>
     Effect.flatMap(Classify, (classifier) =>
-      Effect.flatMap(ActorContext, (turn) => treat(policy, cause, turn, classifier))
+      Effect.flatMap(ActorContext, (turn) => treat({ treatments, classifier }, cause, turn, call))
     )
   return makeBeside({
     ...match,
-    handle: (next) => Effect.catchCause(next, treated),
-    handleStream: (next) => Stream.catchCause(next, (cause) => Stream.fromEffect(treated(cause)))
+    handle: (next, call) => Effect.catchCause(next, (cause) => treated(cause, call)),
+    handleStream: (next, call) => Stream.catchCause(next, (cause) => Stream.fromEffect(treated(cause, call)))
   })
 }
 
@@ -334,14 +375,14 @@ export const handling = (options: Match & { readonly policy?: Partial<Policy> } 
  */
 export const onFailure = (
   options: {
-    readonly policy?: Partial<Policy>
+    readonly treatments?: Partial<Treatments>
     readonly classify?: (error: unknown) => Fault
     readonly crash?: "restart" | "stop" | "escalate"
   } = {}
 ): ((cause: Cause.Cause<unknown>) => "restart" | "resume" | "stop" | "escalate") => {
   const { classify: classifier = classify, crash = "restart" } = options
-  const policy = { ...defaultPolicy, ...options.policy }
-  return (cause) => (policy[category(ofCause(classifier, cause))] === "crash" ? crash : "resume")
+  const treatments = { ...defaultTreatments, ...options.treatments }
+  return (cause) => (treatments[category(ofCause(classifier, cause))] === "crash" ? crash : "resume")
 }
 
 /**
@@ -350,14 +391,12 @@ export const onFailure = (
  * @category combinators
  * @since 0.1.0
  */
-export const timeout =
-  (operation: string, after: Duration.Input) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
-    Effect.timeoutOrElse(effect, {
-      duration: after,
-      orElse: () => {
-        const limit = Duration.fromInputUnsafe(after)
-        const message = `${operation} took longer than ${Duration.format(limit)}`
-        return Effect.fail(new TimedOut({ code: "timeout", message, after: limit }))
-      }
-    })
+export const timeout = (
+  operation: string,
+  after: Duration.Input
+): (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>) => {
+  const limit = Duration.millis(limitMillis("the limit of Fault.timeout", after))
+  const message = `${operation} took longer than ${Duration.format(limit)}`
+  const orElse = () => Effect.fail(new TimedOut({ code: "timeout", message, after: limit }))
+  return (effect) => Effect.timeoutOrElse(effect, { duration: limit, orElse })
+}

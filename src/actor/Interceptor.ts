@@ -41,12 +41,13 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Pipeable from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ActorContext } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
-import { type ActorRef, type ProtocolOf, through as throughRef } from "./ActorRef.ts"
+import { type ActorRef, type Endable, type ProtocolOf, through as throughRef } from "./ActorRef.ts"
 import type { AskError } from "./AskError.ts"
 import { type Behavior, implOf } from "./Behavior.ts"
 import {
@@ -56,6 +57,7 @@ import {
   type Failure,
   type Interceptor,
   type InterceptorImpl,
+  isKept as wasKept,
   Refusal,
   type Reply,
   type Side,
@@ -419,7 +421,8 @@ export const hooks = <const O extends Match & { readonly caller?: Hooks; readonl
   })
 
 /**
- * An interceptor of handlers that each incarnation makes for itself, in its own Scope: for one that keeps something.
+ * An interceptor of handlers that each incarnation makes for itself, in its own Scope: for one that keeps something. One that
+ * does something at the caller's side too is a defect of the init: callers are not part of an incarnation.
  *
  * @category constructors
  * @since 0.1.0
@@ -428,6 +431,14 @@ export const unwrap = <E2, R2, E, R>(
   make: Effect.Effect<Interceptor<E2, R2>, E, R>
 ): Interceptor<E | E2, R2 | Exclude<R, Own>> =>
   asInterceptor({ handler: undefined, caller: undefined, make: make as Effect.Effect<never, unknown> })
+
+/**
+ * Whether what came of a message is that its handler has set it aside (`Stash`): nothing has failed, and it is handled again.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isKept = (exit: Exit.Exit<unknown, unknown>): boolean => wasKept(exit)
 
 // --- Instead of handling ---
 
@@ -448,12 +459,12 @@ export class Dropped extends Schema.TaggedError<Dropped>()("Dropped", {
 
 /**
  * Does not handle the message, and lets the actor live: an error that the message declares is its reply, of any other whoever
- * asked is told by `HandlerFailed`. At the handler's side only.
+ * asked is told by `HandlerFailed`; where nobody asked, an `Unhandled` event is told. At the handler's side only.
  *
  * @category handling
  * @since 0.1.0
  */
-export const refuse = (error: unknown): Effect.Effect<never, Failure> => refuseCause(Cause.fail(error))
+export const refuse = (error: unknown): Effect.Effect<never, Failure, ActorContext> => refuseCause(Cause.fail(error))
 
 /**
  * As `refuse`, for a failure that has happened already.
@@ -461,8 +472,11 @@ export const refuse = (error: unknown): Effect.Effect<never, Failure> => refuseC
  * @category handling
  * @since 0.1.0
  */
-export const refuseCause = (cause: Cause.Cause<unknown>): Effect.Effect<never, Failure> =>
-  Effect.fail(new Refusal(cause)) as Effect.Effect<never, never>
+export const refuseCause = (cause: Cause.Cause<unknown>): Effect.Effect<never, Failure, ActorContext> =>
+  refusal(cause, false)
+
+const refusal = (cause: Cause.Cause<unknown>, dropped: boolean): Effect.Effect<never, Failure, ActorContext> =>
+  Effect.fail(new Refusal(cause, dropped)) as Effect.Effect<never, never>
 
 /**
  * Does not handle the message: an `Unhandled` event is told, and whoever asked gets `HandlerFailed` with `Dropped`.
@@ -498,11 +512,9 @@ export const refuseCause = (cause: Cause.Cause<unknown>): Effect.Effect<never, F
  * @since 0.1.0
  */
 export const drop: Effect.Effect<never, Failure, ActorContext> = Effect.flatMap(ActorContext, (turn) => {
-  const { host } = turn.incarnation
-  const slot = host as Slot
-  const { payload, tag } = slot.describe(turn.item, turn.payload)
-  if (host.system.observed) host.system.emit({ _tag: "Unhandled", path: host.path, tag, payload })
-  return refuse(new Dropped({ actor: host.path, tag }))
+  const slot = turn.incarnation.host as Slot
+  const { tag } = slot.describe(turn.item, turn.payload)
+  return refusal(Cause.fail(new Dropped({ actor: slot.path, tag })), true)
 })
 
 // --- Applying ---
@@ -520,8 +532,9 @@ type Quiet = Interceptor<unknown, unknown>
  * that matches has the message. Applied one after the other they nest, the last outermost; one applied twice is applied once,
  * where it is outermost. What they fail with and need joins the behavior's own.
  *
- * A handler that takes batches has one turn for a batch, and is intercepted by its first message; what is sent by
- * `tellUnsafe`, outside of Effect, passes no caller's side.
+ * Each message of a batch is intercepted for itself; those whose interceptors want the handler at the same time are handled as
+ * one batch. What a handler forwards is answered elsewhere: its interceptors see no reply. What is sent by `tellUnsafe`, outside
+ * of Effect, and what is forwarded passes no caller's side.
  *
  * @category combinators
  * @since 0.1.0
@@ -547,8 +560,7 @@ export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && 
  * @category models
  * @since 0.1.0
  */
-export interface Caller<A, E, R> {
-  readonly path: string
+export interface Caller<A, E, R> extends Endable, Pipeable.Pipeable {
   readonly ask: {
     readonly [K in keyof P.Asking<ProtocolOf<A>>]: (
       ...args: P.Args<ProtocolOf<A>[K & keyof ProtocolOf<A>]>
@@ -603,9 +615,22 @@ export interface Caller<A, E, R> {
  */
 export const through =
   <const I extends ReadonlyArray<Any>>(...interceptors: I) =>
-  <A>(
-    ref: ActorRef<A>
-  ): [CallErrorsOf<I[number]> | CallNeedsOf<I[number]>] extends [never]
-    ? ActorRef<A>
-    : Caller<A, CallErrorsOf<I[number]>, CallNeedsOf<I[number]>> =>
-    throughRef(ref, interceptors as never) as never
+  <Ref extends Endable & { readonly ask: object }>(
+    ref: Ref
+  ): Through<Ref, CallErrorsOf<I[number]>, CallNeedsOf<I[number]>> =>
+    throughRef(ref as never, interceptors as never) as never
+
+/**
+ * A ref, or one that has something around it already, with these failures and needs added.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Through<Ref, E, R> =
+  Ref extends ActorRef<infer A>
+    ? [E | R] extends [never]
+      ? Ref
+      : Caller<A, E, R>
+    : Ref extends Caller<infer A, infer E0, infer R0>
+      ? Caller<A, E0 | E, R0 | R>
+      : never

@@ -32,10 +32,17 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import { AskError } from "./AskError.ts"
-import { type Call, type Failure, type Interceptor, Refusal, type Reply } from "./intercepting.ts"
+import type { SentCall } from "./calling.ts"
+import { answerOf, type Call, type Failure, type Interceptor, Refusal, type Reply } from "./intercepting.ts"
 import * as Make from "./Interceptor.ts"
+import { countOf } from "./interceptorOptions.ts"
+
+export {
+  /** An option that no interceptor can have. @since 0.1.0 */
+  InvalidInterceptor
+} from "./interceptorOptions.ts"
 
 export {
   /** Asks nobody who keeps failing. @since 0.1.0 */
@@ -54,9 +61,9 @@ export type {
 // --- Retry ---
 
 /**
- * Handles a message again while its handler fails, as often and as late as the schedule says; the actor handles nothing else
- * meanwhile. Defects and refusals are not tried again, nor what `while` is false of. Without it every typed failure is tried
- * again, a declared error too.
+ * Handles a message again while its handler fails, as often and as late as the schedule says, and as long as somebody waits for
+ * the outcome; the actor handles nothing else meanwhile. Defects and refusals are not tried again, nor what `while` is false
+ * of. Without it every typed failure is tried again, a declared error too.
  *
  * @category interceptors
  * @since 0.1.0
@@ -70,15 +77,22 @@ export const retry = <R = never>(
     ...match,
     handle: (next, call) =>
       Effect.retry(next, {
-        schedule,
+        schedule: call.deadline === Infinity ? schedule : inTime(schedule, () => call.remaining),
         while: (error: unknown) => !(error instanceof Refusal) && (holds === undefined || holds(error, call))
       })
   }) as Interceptor<never, R>
 }
 
+/** Waits for nothing that would come too late. */
+const inTime = <R>(schedule: Schedule.Schedule<unknown, unknown, never, R>, remaining: () => number) =>
+  Schedule.while(schedule, ({ duration }: { readonly duration: Duration.Duration }) => {
+    return Duration.toMillis(duration) < remaining()
+  })
+
 /**
  * Asks again when no reply came for one of these `reasons`. By default those where the handler has not run: `Restarting`,
- * `MailboxFull`, `Unreachable`. A message sent again has the same id, so that `deduplicate` at the other side knows it.
+ * `MailboxFull`, `Unreachable`. A message sent again has the same id, so that `deduplicate` at the other side knows it. The
+ * ref's time limit is that of each try; who handles a request itself asks no longer than somebody waits for that.
  *
  * **Example** (Nothing is added twice)
  *
@@ -113,20 +127,23 @@ export const retryAsk = <R = never>(
   const { reasons = ["Restarting", "MailboxFull", "Unreachable"], ...match } = options
   return Make.make({
     ...match,
-    ask: (next) =>
-      Effect.retry(next, {
-        schedule,
+    ask: (next, call) => {
+      const { inherited, slot } = call as SentCall
+      return Effect.retry(next, {
+        schedule: inherited === Infinity ? schedule : inTime(schedule, () => inherited - slot.system.timers.now()),
         while: (error: unknown) => error instanceof AskError && reasons.includes(error.reason._tag)
       })
+    }
   }) as Interceptor<never, never, never, R>
 }
 
 // --- Deduplication ---
 
 /**
- * Handles a message once: one with the same key gets the reply of the first. The key is the message's id, or what `key` says
- * (`undefined`: handle it in any case). The last `capacity` keys (default 1,024) are known, until the actor restarts; a
- * message that failed may come again. Replies of batches, and of asks that are forwarded, are not known.
+ * Handles a message once: one with the same key gets the reply of the first, and waits for it where that is still underway. The
+ * key is the message's id, or what `key` says (`undefined`: handle it in any case). The last `capacity` keys that were answered
+ * (default 1,024) are known, until the actor restarts; a message that failed may come again. Where another actor gives the
+ * reply, or this one gives it later, it is not known, and the message is handled again. Streams are not deduplicated.
  *
  * @category interceptors
  * @since 0.1.0
@@ -138,39 +155,69 @@ export const deduplicate = (
   } = {}
 ): Interceptor => {
   const { capacity = 1_024, key = ({ id }) => id, ...match } = options
+  countOf("deduplicate", "capacity", capacity)
   return Make.unwrap(
     Effect.sync(() => {
-      const known = new Map<string | number, Deferred.Deferred<Reply, Failure>>()
-      const remember = (name: string | number, next: Effect.Effect<Reply, Failure>) => {
-        const outcome = Deferred.makeUnsafe<Reply, Failure>()
-        known.set(name, outcome)
-        if (known.size > capacity) known.delete(known.keys().next().value!)
-        return Effect.onExit(next, (exit) =>
-          Effect.sync(() => {
-            if (Exit.isFailure(exit) && known.get(name) === outcome) known.delete(name)
-            Deferred.doneUnsafe(outcome, exit)
-          })
-        )
-      }
+      const seen = new Seen(capacity)
       return Make.make({
         ...match,
         handle: (next, call) =>
           Effect.suspend(() => {
             const name = key(call)
-            if (name === undefined) return next
-            const before = known.get(name)
-            return before === undefined ? remember(name, next) : Deferred.await(before)
+            return name === undefined ? next : seen.once(name, next, call)
           })
       })
     })
   )
 }
 
+type Answer = Exit.Exit<Reply, Failure>
+
+/** What has been answered, and what is being handled. */
+class Seen {
+  private readonly answered = new Map<string | number, Answer>()
+  private readonly underway = new Map<string | number, Deferred.Deferred<Answer | undefined>>()
+  private readonly capacity: number
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+  }
+
+  once(name: string | number, next: Effect.Effect<Reply, Failure>, call: Call): Effect.Effect<Reply, Failure> {
+    const answer = this.answered.get(name)
+    if (answer !== undefined) return answer
+    const first = this.underway.get(name)
+    if (first === undefined) return this.begin(name, next, call)
+    return Effect.flatMap(Deferred.await(first), (answer) => answer ?? this.once(name, next, call))
+  }
+
+  private begin(name: string | number, next: Effect.Effect<Reply, Failure>, call: Call): Effect.Effect<Reply, Failure> {
+    const done = Deferred.makeUnsafe<Answer | undefined>()
+    this.underway.set(name, done)
+    return Effect.onExit(next, (exit) =>
+      Effect.sync(() => {
+        this.underway.delete(name)
+        const answer = answerOf(call, exit)
+        if (answer !== undefined && Exit.isSuccess(answer)) this.remember(name, answer)
+        // One that was interrupted says nothing about the others.
+        const interrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+        Deferred.doneUnsafe(done, Exit.succeed(interrupted ? undefined : answer))
+      })
+    )
+  }
+
+  private remember(name: string | number, answer: Answer): void {
+    this.answered.set(name, answer)
+    if (this.answered.size > this.capacity) this.answered.delete(this.answered.keys().next().value!)
+  }
+}
+
 // --- Looking on ---
 
 /** What came of a message, in a word. */
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>): "success" | "failure" | "defect" | "interrupted" => {
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): "success" | "failure" | "defect" | "interrupted" | "kept" => {
   if (Exit.isSuccess(exit)) return "success"
+  if (Make.isKept(exit)) return "kept"
   if (Cause.hasInterruptsOnly(exit.cause)) return "interrupted"
   return Cause.hasDies(exit.cause) ? "defect" : "failure"
 }
@@ -201,7 +248,7 @@ export const logging = (
   const [usual, failing] = [Effect.logWithLevel(level), Effect.logWithLevel(failureLevel)]
   return timed(match, (call, exit, millis) => {
     const line = `${call.tag}: ${outcomeOf(exit)} after ${millis} ms`
-    const written = Exit.isSuccess(exit) ? usual(line) : failing(line, causeOf(exit.cause))
+    const written = Exit.isSuccess(exit) || Make.isKept(exit) ? usual(line) : failing(line, causeOf(exit.cause))
     const { actor, correlationId, id, tag } = call
     const notes = { actor, message: tag, id, ...(correlationId === undefined ? undefined : { correlationId }) }
     return Effect.annotateLogs(written, notes)
@@ -216,7 +263,7 @@ const causeOf = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
 
 /**
  * Measures each message: the counter `<prefix>_messages_handled` and the timer `<prefix>_handle_time` (milliseconds), by
- * actor class, message and outcome (`success`, `failure`, `defect`, `interrupted`). Default prefix `actor`.
+ * actor class, message and outcome (`success`, `failure`, `defect`, `interrupted`, `kept`: set aside by a stash). Default prefix `actor`.
  *
  * @category interceptors
  * @since 0.1.0

@@ -36,7 +36,7 @@ import * as Schema from "effect/Schema"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext, type Incarnation } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
-import { slotOf as slotOfTurn } from "./ActorContext.ts"
+import { inItsTurn } from "./ActorContext.ts"
 import { type Endable, slotOf } from "./ActorRef.ts"
 
 /**
@@ -68,30 +68,52 @@ export class LinkBroken extends Schema.TaggedError<LinkBroken>()("LinkBroken", {
 /** The links of one incarnation. */
 interface Links {
   readonly peers: Map<Incarnation, () => void>
+  /** Ends of others that it is still to be told of. */
+  readonly untold: Set<Untold>
   trap: ((signal: Signal) => unknown) | undefined
+}
+
+interface Untold {
+  readonly of: Slot
 }
 
 const tables = new WeakMap<Incarnation, Links>()
 
 const linksOf = (incarnation: Incarnation): Links => {
   let links = tables.get(incarnation)
-  if (links === undefined) tables.set(incarnation, (links = { peers: new Map(), trap: undefined }))
+  if (links === undefined) tables.set(incarnation, (links = { peers: new Map(), untold: new Set(), trap: undefined }))
   return links
 }
 
-/** Tells one side that the other has ended: as a message if it traps, else as its own end. */
-const signal = (to: Incarnation, path: string, reason: ExitReason.ExitReason): void => {
+/** Tells one side that the other has ended: in a turn of its own if it traps, else as its own end. */
+const signal = (to: Incarnation, of: Slot, reason: ExitReason.ExitReason): void => {
   const slot = to.host as Slot
-  if (slot.incarnation !== to) return
-  const { trap } = linksOf(to)
-  if (trap !== undefined) slot.post(() => (slot.incarnation === to ? trap({ path, reason }) : undefined))
-  else if (ExitReason.isAbnormal(reason)) {
-    slot.failBeside(to, Cause.die(new LinkBroken({ actor: path, reason })), to.turn.item, undefined)
-  } else if (reason._tag !== "Normal") slot.stop(ExitReason.Shutdown(new LinkBroken({ actor: path, reason })))
+  // A supervisor shares the fate of nobody: it looks after its children, and has others do as they like.
+  if (slot.incarnation !== to || slot.program.members !== undefined) return
+  const links = linksOf(to)
+  if (links.trap !== undefined) return tell(slot, links, of, reason)
+  if (reason._tag === "Normal") return
+  const broken = new LinkBroken({ actor: of.path, reason })
+  if (ExitReason.isAbnormal(reason)) slot.failBeside(to, Cause.die(broken), to.turn.item, undefined)
+  // From the run queue, so that a long chain of links does not end on one stack.
+  else
+    slot.system.dispatcher.push({
+      run: () => (slot.incarnation === to ? slot.stop(ExitReason.Shutdown(broken)) : undefined, 1)
+    })
+}
+
+const tell = (slot: Slot, links: Links, of: Slot, reason: ExitReason.ExitReason): void => {
+  const untold: Untold = { of }
+  links.untold.add(untold)
+  const { incarnation } = slot
+  slot.post(() => {
+    if (slot.incarnation !== incarnation || !links.untold.delete(untold)) return undefined
+    return links.trap?.({ path: of.path, reason })
+  })
 }
 
 const join = (mine: Incarnation, theirs: Incarnation): void => {
-  if (mine === theirs || linksOf(mine).peers.has(theirs)) return
+  if (linksOf(mine).peers.has(theirs)) return
   const part = (): void => {
     unlistenMine()
     unlistenTheirs()
@@ -100,40 +122,48 @@ const join = (mine: Incarnation, theirs: Incarnation): void => {
   }
   const unlistenMine = mine.onEnd((reason) => {
     part()
-    signal(theirs, mine.host.path, reason)
+    signal(theirs, mine.host as Slot, reason)
   })
   const unlistenTheirs = theirs.onEnd((reason) => {
     part()
-    signal(mine, theirs.host.path, reason)
+    signal(mine, theirs.host as Slot, reason)
   })
   linksOf(mine).peers.set(theirs, part)
   linksOf(theirs).peers.set(mine, part)
 }
 
 /**
- * Links this actor to another. Linking twice is one link; one that has ended signals at once.
+ * Links this actor to another. Linking twice is one link. Where there is nothing to link to, because the other has ended or
+ * is between two runs, this actor is told at once if it traps; else it crashes with `LinkBroken`, however the other ended.
+ *
+ * A supervisor can be linked to, and takes no notice of how those end that are.
  *
  * @category linking
  * @since 0.1.0
  */
 export const link = (ref: Endable): Effect.Effect<void, never, ActorContext> =>
-  Effect.map(ActorContext, ({ incarnation }) => {
+  Effect.flatMap(ActorContext, ({ incarnation }) => {
     const target = slotOf(ref)
     const theirs = target.incarnation
-    if (theirs !== undefined) return join(incarnation, theirs)
-    signal(incarnation, target.path, target.exit ?? target.lastEnd ?? ExitReason.Interrupted)
+    if (theirs !== undefined) return Effect.sync(() => join(incarnation, theirs))
+    const reason = target.exit ?? target.lastEnd ?? ExitReason.Interrupted
+    const links = linksOf(incarnation)
+    if (links.trap === undefined) return Effect.die(new LinkBroken({ actor: target.path, reason }))
+    return Effect.sync(() => tell(incarnation.host as Slot, links, target, reason))
   })
 
 /**
- * Takes a link back: nothing is told any more.
+ * Takes a link back: nothing is told any more, not even what this actor was about to be told.
  *
  * @category linking
  * @since 0.1.0
  */
 export const unlink = (ref: Endable): Effect.Effect<void, never, ActorContext> =>
   Effect.map(ActorContext, ({ incarnation }) => {
-    const theirs = slotOf(ref).incarnation
-    if (theirs !== undefined) linksOf(incarnation).peers.get(theirs)?.()
+    const { peers, untold } = linksOf(incarnation)
+    const target = slotOf(ref)
+    for (const each of untold) if (each.of === target) untold.delete(each)
+    if (target.incarnation !== undefined) peers.get(target.incarnation)?.()
   })
 
 /**
@@ -146,10 +176,7 @@ export const trap = <E = never, R = never>(
   onSignal: (signal: Signal) => Effect.Effect<unknown, E, R> | void
 ): Effect.Effect<void, never, ActorContext | R> =>
   Effect.contextWith((context: Context.Context<ActorContext | R>) =>
-    Effect.map(ActorContext, (turn) => {
-      linksOf(slotOfTurn(turn).incarnation ?? turn.incarnation).trap = (told) => {
-        const handled = onSignal(told)
-        return handled === undefined ? undefined : Effect.provideContext(handled, context)
-      }
+    Effect.map(ActorContext, ({ incarnation }) => {
+      linksOf(incarnation).trap = (told) => inItsTurn(() => onSignal(told), context)
     })
   )

@@ -40,12 +40,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
+import { format } from "effect/Formatter"
 import * as Schema from "effect/Schema"
 import { KEPT, SET_ASIDE, Task } from "../runtime/envelope.ts"
-import { ActorContext, type Incarnation } from "../runtime/incarnation.ts"
+import { ActorContext, type Incarnation, type Inside } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { InPlace, type Taken, type Turns } from "../runtime/turns.ts"
+import { takenAlong } from "./batching.ts"
 import { Tick } from "./keyedTimers.ts"
 
 /**
@@ -60,6 +62,20 @@ export class StashOverflow extends Schema.TaggedError<StashOverflow>()("StashOve
 }) {
   override get message(): string {
     return `the stash of ${this.actor} holds ${this.capacity} messages, no room is left: unstash sooner, or give it more`
+  }
+}
+
+/**
+ * A capacity that no stash can have. A defect, told where the stash is made.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidCapacity extends Schema.TaggedError<InvalidCapacity>()("InvalidCapacity", {
+  value: Schema.Unknown
+}) {
+  override get message(): string {
+    return `the capacity of a stash must be a whole number of 1 or more, or Infinity, got ${format(this.value)}`
   }
 }
 
@@ -98,10 +114,14 @@ export interface Stash {
   /** How many it can hold. */
   readonly capacity: number
   /**
-   * Keeps the message at hand and ends its handler; who asked goes on waiting. Fails with `StashOverflow` when it is full.
+   * Keeps the message at hand, or all of a batch, and ends its handler; who asked goes on waiting. Fails with `StashOverflow`
+   * when it is full.
    */
   readonly keep: Effect.Effect<never, StashOverflow, ActorContext>
-  /** Has the oldest messages handled next, in their order, before all that is queued. What is kept again waits for the next time. */
+  /**
+   * Has the oldest messages handled next, in their order, before all that is queued. What is kept again waits for the next
+   * time.
+   */
   readonly unstash: (count: number) => Effect.Effect<void, never, ActorContext>
   /** Has all of them handled next, in their order. */
   readonly unstashAll: Effect.Effect<void, never, ActorContext>
@@ -133,9 +153,12 @@ export const make = (options: Options = {}): Effect.Effect<Stash, never, ActorCo
  * @category constructors
  * @since 0.1.0
  */
-export const makeUnsafe = (options: Options = {}): Stash => new StashImpl(options.capacity ?? 1_000)
+export const makeUnsafe = ({ capacity = 1_000 }: Options = {}): Stash => {
+  if (capacity === Infinity || (Number.isInteger(capacity) && capacity > 0)) return new StashImpl(capacity)
+  throw new InvalidCapacity({ value: capacity })
+}
 
-class StashImpl implements Stash {
+class StashImpl implements Stash, Inside {
   readonly capacity: number
   readonly keep: Stash["keep"]
   readonly unstashAll: Stash["unstashAll"]
@@ -152,25 +175,31 @@ class StashImpl implements Stash {
     return this.held.length
   }
 
+  get waiting(): ReadonlyArray<string> {
+    return this.held.map(({ item, payload }) => (this.owner!.host as Slot).describe(item, payload).tag)
+  }
+
   unstash(count: number): Effect.Effect<void, never, ActorContext> {
     return Object.assign(Object.create(UnstashProto), { stash: this, count })
   }
 
   /** What speaks against keeping this message, if anything. */
-  problem(incarnation: Incarnation, item: Item, beside: boolean): StashOverflow | NotStashable | undefined {
+  problem(incarnation: Incarnation, item: Item, beside: boolean, along = 0): StashOverflow | NotStashable | undefined {
     const actor = incarnation.host.path
     if (this.isForeign(incarnation)) return new NotStashable({ actor, problem: "foreign" })
     if (item instanceof Task) return new NotStashable({ actor, problem: "no-message" })
     if (beside) return new NotStashable({ actor, problem: "beside" })
-    // Written so that a capacity that is no number holds nothing.
-    return !(this.held.length < this.capacity) ? new StashOverflow({ actor, capacity: this.capacity }) : undefined
+    const { capacity } = this
+    return this.held.length + along >= capacity ? new StashOverflow({ actor, capacity }) : undefined
   }
 
   add(incarnation: Incarnation, item: Item, payload: unknown): void {
     if (this.owner === undefined) {
       this.owner = incarnation
       incarnation.onEnd(() => this.release(incarnation.host as Slot, Infinity))
+      incarnation.show(this)
     }
+    ;(incarnation.host as Slot).putsAside(item, payload)
     // A tick counts when it comes, so it counts later.
     this.held.push(item instanceof Tick ? { item: item.tag, payload: item.payload } : { item, payload })
   }
@@ -198,9 +227,11 @@ const KeepProto: object = Object.assign(
       const { stash } = this as unknown as { readonly stash: StashImpl }
       const { beside, incarnation } = turnOf(fiber.context)
       const { turn } = incarnation
-      const problem = stash.problem(incarnation, turn.item, beside)
+      const along = takenAlong(turn)
+      const problem = stash.problem(incarnation, turn.item, beside, along.length)
       if (problem !== undefined) return problem._tag === "StashOverflow" ? Exit.fail(problem) : Exit.die(problem)
       stash.add(incarnation, turn.item, turn.payload)
+      for (const { item, payload } of along) stash.add(incarnation, item, payload)
       turn.item = SET_ASIDE
       return kept
     }

@@ -9,7 +9,8 @@
  *
  * What happens on an event, in this order: the handler's replies and effects; the new state; its enter call; a postponed
  * event is put aside, and after a change of state all postponed ones come back, the oldest first; inserted events go before
- * them; time limits are set. Only then the next event is looked at.
+ * them; time limits are set. Only then the next event is looked at. An event that fails on the way has changed neither state
+ * nor data, which counts where its supervisor resumes it.
  *
  * **Example** (A door that locks)
  *
@@ -69,7 +70,7 @@ import * as ExitReason from "../runtime/ExitReason.ts"
 import { ActorContext } from "../runtime/incarnation.ts"
 import { slotOf as slotOfTurn } from "./ActorContext.ts"
 import { type ActorRef, make as makeRef } from "./ActorRef.ts"
-import { type Behavior, BehaviorImpl, InvalidOption, type Options } from "./Behavior.ts"
+import { type Behavior, BehaviorImpl, type Options } from "./Behavior.ts"
 import * as actions from "./machineActions.ts"
 import type {
   Event,
@@ -85,7 +86,8 @@ import type {
   To,
   When
 } from "./machineActions.ts"
-import { type AnyTransitions, Definition, MachineImpl } from "./machineDefinition.ts"
+import { checkDesign, checkTable } from "./machineChecks.ts"
+import { type AnyTable, type AnyTransitions, Definition, MachineImpl } from "./machineDefinition.ts"
 import { drawing } from "./machineDrawing.ts"
 import { startMachine } from "./machineRun.ts"
 import { Stepper } from "./machineTesting.ts"
@@ -225,7 +227,10 @@ export interface Class<
   readonly stay: ReadonlyArray<never>
   /** Runs the enter call of the state again although it has not changed; postponed events stay put. */
   readonly reenter: Reenter
-  /** Answers who asked with the event at hand. An event without `success` is answered when it has been handled. */
+  /**
+   * Answers who asked with the event at hand; with a stream, where the event is declared so. An event without `success` is
+   * answered when it has been handled.
+   */
   readonly reply: <const A>(value: A) => Reply<A>
   /** Answers who asked with an error that the event declares. */
   readonly fail: <E>(error: E) => Fail<E>
@@ -233,7 +238,7 @@ export interface Class<
   readonly replyTo: <A>(request: Request<A, never>, value: A) => Late
   /** Answers a request that was kept with an error. */
   readonly failTo: <E>(request: Request<never, E>, error: E) => Late
-  /** Handles the event at hand again once the state has changed. */
+  /** Handles the event at hand again once the state has changed. No bound of the mailbox counts it until then. */
   readonly postpone: Postpone
   /** As `postpone`, where that depends. */
   readonly postponeIf: (postpone: boolean) => Postpone
@@ -321,7 +326,7 @@ export const Service =
     design: {
       readonly states: S
       readonly events: P
-      readonly internal?: I
+      readonly internal?: I & { readonly [Tag in Extract<keyof I, keyof P>]: never }
       readonly transitions: T & {
         readonly [From in keyof T]: From extends keyof S
           ? { readonly [Tag in Exclude<keyof T[From], keyof (P & I)>]: never }
@@ -332,7 +337,7 @@ export const Service =
     const events = new P.Compiled({ ...design.events, ...design.internal })
     const states = new P.Compiled(mapRecord(design.states, (payload) => ({ payload })))
     const definition = new Definition(id, states.tags, events, design.transitions as AnyTransitions)
-    checkDesign(definition)
+    checkDesign(definition, { events: design.events, internal: design.internal })
     const compiled = new P.Compiled(design.events)
     const base = Context.Service<Self, ActorRef<Self>>()(id)
     const key = base as unknown as Class<Self, Id, S, P, I, T>
@@ -341,7 +346,10 @@ export const Service =
       self: Effect.map(ActorContext, (turn) => makeRef(slotOfTurn(turn), compiled)),
       event: makersOf(events, (tag, payload): Event<string> => ({ _tag: tag, payload })),
       to: makersOf(states, (state, data) => actions.to(state, data ?? {})),
-      of: (table: never) => new MachineImpl(definition, table),
+      of: (table: AnyTable) => {
+        checkTable(definition, table)
+        return new MachineImpl(definition, table)
+      },
       behavior: (machine: never, options: Options = {}) =>
         new BehaviorImpl(key as never, compiled, initOf(machine) as never, options)
     }) as unknown as Class<Self, Id, S, P, I, T>
@@ -358,24 +366,6 @@ const makersOf = <A>(compiled: P.Compiled, make: (tag: string, value: unknown) =
       return [tag, (input: unknown) => make(tag, fillIn === undefined ? input : fillIn(input))]
     })
   )
-
-/** What types refuse, for code without types. */
-const checkDesign = ({ events, name, states, transitions }: Definition): void => {
-  const refuse = (field: string, value: unknown, problem: string): never => {
-    throw new InvalidOption({ actor: name, field, value, problem })
-  }
-  const streaming = events.tags.find((_, n) => events.streams[n])
-  if (streaming !== undefined) refuse(`events.${streaming}`, "stream", "cannot be answered by a stream")
-  for (const [from, of] of Object.entries(transitions)) {
-    if (!states.includes(from)) refuse("transitions", from, `must begin at one of ${states.join(", ")}`)
-    for (const [event, to] of Object.entries(of)) {
-      if (!events.tags.includes(event))
-        refuse(`transitions.${from}`, event, `must name one of ${events.tags.join(", ")}`)
-      const unknown = (Array.isArray(to) ? to : [to]).find((state) => !states.includes(state))
-      if (unknown !== undefined) refuse(`transitions.${from}.${event}`, unknown, `must be one of ${states.join(", ")}`)
-    }
-  }
-}
 
 type Made = MachineImpl | Effect.Effect<MachineImpl, unknown>
 

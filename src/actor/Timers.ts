@@ -39,6 +39,7 @@ import * as Effect from "effect/Effect"
 import { format } from "effect/Formatter"
 import * as Schema from "effect/Schema"
 import { ActorContext } from "../runtime/incarnation.ts"
+import { inItsTurn } from "./ActorContext.ts"
 import { KeyedTimers, type Pace } from "./keyedTimers.ts"
 import { parseMillis } from "./limit.ts"
 import { describeTell } from "./sending.ts"
@@ -59,12 +60,6 @@ export class InvalidTimer extends Schema.TaggedError<InvalidTimer>()("InvalidTim
   }
 }
 
-/** What it needs is taken from where the timer was started, but for the turn, which is the one that it runs in. */
-const inItsTurn = <E, R>(effect: Effect.Effect<unknown, E, R>, context: Context.Context<ActorContext | R>) =>
-  Effect.contextWith((now: Context.Context<ActorContext>) =>
-    Effect.provideContext(effect, Context.add(context, ActorContext, Context.get(now, ActorContext)))
-  )
-
 const start = <E, R>(
   kind: Pace["kind"],
   key: PropertyKey,
@@ -78,7 +73,7 @@ const start = <E, R>(
       return Effect.die(new InvalidTimer({ key: String(key), value: time, problem }))
     }
     const { incarnation } = Context.get(context, ActorContext)
-    const own = describeTell(effect) === undefined ? inItsTurn(effect, context) : effect
+    const own = describeTell(effect) === undefined ? inItsTurn(() => effect, context) : effect
     KeyedTimers.of(incarnation).start(key, { kind, first: millis, every: millis }, own as Effect.Effect<unknown, E>)
     return Effect.void
   })

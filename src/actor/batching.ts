@@ -15,12 +15,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import { Envelope, isKept } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import { type CompiledHandler, type Taken, tagOf } from "../runtime/turns.ts"
 import { parseMillis } from "./limit.ts"
+import { inRounds, member } from "./rounds.ts"
 
 /**
  * How messages are handled in batches.
@@ -116,12 +118,16 @@ export const batchProblem = (
 const isSize = (size: unknown, maxSize: number): boolean =>
   Number.isInteger(size) && (size as number) >= 1 && (size as number) <= maxSize
 
-/** @internal */
-export const compileBatched = (handler: CompiledHandler): CompiledHandler => {
-  if (!(Options in handler)) return handler
+/** As the engine calls it; what `around` puts around it is around each message of a batch for itself. @internal */
+export const compileBatched = (
+  handler: CompiledHandler,
+  around?: (handler: CompiledHandler) => CompiledHandler
+): CompiledHandler => {
+  if (!(Options in handler)) return around === undefined ? handler : around(handler)
   const { maxDelay = 0, maxSize, preferredSizes = [], run } = handler[Options] as AnyOptions
   const sizes = [...preferredSizes, maxSize].toSorted((one, other) => other - one)
   const delay = Duration.toMillis(maxDelay)
+  const intercepted = around === undefined ? member : around(member)
   return (payload) =>
     Effect.withFiber((fiber) => {
       const batch = new Batch(
@@ -130,11 +136,18 @@ export const compileBatched = (handler: CompiledHandler): CompiledHandler => {
         preferredSizes.length === 0 ? [maxSize] : sizes
       )
       const complete = batch.complete(delay)
-      return complete === undefined ? batch.handle(run) : Effect.andThen(complete, batch.handle(run))
+      const handled = intercepted === member ? batch.handle(run) : batch.handleEach(intercepted, run)
+      return complete === undefined ? handled : Effect.andThen(complete, handled)
     })
 }
 
+const batches = new WeakMap<Turn, Batch>()
+
+/** The messages that are handled along with the one at hand, in their order. @internal */
+export const takenAlong = (turn: Turn): ReadonlyArray<Taken> => batches.get(turn)?.others ?? []
+
 class Batch {
+  private readonly turn: Turn
   private readonly slot: Slot
   private readonly tag: number
   private readonly taken: [Taken, ...Array<Taken>]
@@ -142,10 +155,15 @@ class Batch {
   private readonly sizes: ReadonlyArray<number>
 
   constructor(turn: Turn, payload: unknown, sizes: ReadonlyArray<number>) {
+    this.turn = turn
     this.slot = turn.incarnation.host as Slot
     this.tag = tagOf(turn.item)!
     this.taken = [{ item: turn.item, payload }]
     this.sizes = sizes
+  }
+
+  get others(): ReadonlyArray<Taken> {
+    return this.taken.slice(1)
   }
 
   private get isFull(): boolean {
@@ -212,27 +230,73 @@ class Batch {
     })
   }
 
+  /** All that will be in it is. */
+  private begin(): void {
+    for (const one of this.taken.slice(1)) this.slot.tookAlong(this.tag, one)
+  }
+
   handle(run: AnyOptions["run"]): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
-      const [first, ...others] = this.taken
-      const batch = [first.payload, ...others.map(({ payload }) => payload)] as const
-      return Effect.matchCauseEffect(
+      this.begin()
+      const batch = [this.taken[0].payload, ...this.others.map(({ payload }) => payload)] as const
+      if (this.taken.length > 1) batches.set(this.turn, this)
+      const running = Effect.ensuring(
         Effect.suspend(() => run(batch)),
-        {
-          onSuccess: (answers) => this.answered(answers),
-          onFailure: (cause) => this.failed(cause)
-        }
+        Effect.sync(() => batches.delete(this.turn))
       )
+      return Effect.matchCauseEffect(running, {
+        onSuccess: (answers) => this.answered(answers),
+        onFailure: (cause) => this.failed(cause)
+      })
     })
   }
 
-  private answered(answers: ReadonlyArray<unknown> | void): Effect.Effect<unknown> {
-    const messages = this.taken.length
-    if (answers !== undefined && answers.length !== messages) {
-      const tag = this.slot.program.tags[this.tag]!
-      const mismatch = new BatchMismatch({ actor: this.slot.path, tag, messages, answers: answers.length })
-      return this.failed(Cause.die(mismatch)) as Effect.Effect<never>
+  /** As `handle`, each message with what is around it. */
+  handleEach(intercepted: CompiledHandler, run: AnyOptions["run"]): Effect.Effect<unknown, unknown> {
+    const handle = (batch: ReadonlyArray<unknown>) =>
+      Effect.tap(run(batch as NonEmptyReadonlyArray<unknown>), (answers) => {
+        const mismatch = this.mismatch(batch.length, answers)
+        return mismatch === undefined ? Effect.void : Effect.die(mismatch)
+      })
+    return Effect.suspend(() => {
+      this.begin()
+      return Effect.flatMap(inRounds(this.turn, this.taken, intercepted, handle), (exits) => this.settleEach(exits))
+    })
+  }
+
+  private settleEach(exits: ReadonlyArray<Exit.Exit<unknown, unknown>>): Effect.Effect<void, unknown> {
+    const crashed: Array<Taken & { readonly cause: Cause.Cause<unknown> }> = []
+    this.taken.forEach(({ item, payload }, n) => {
+      const exit = exits[n]!
+      if (Exit.isFailure(exit) && !this.slot.isDeclared(exit.cause, this.tag)) {
+        crashed.push({ item, payload, cause: exit.cause })
+      } else if (typeof item !== "number") {
+        if (Exit.isSuccess(exit)) item.succeed(exit.value)
+        else item.fail(Exit.failCause(exit.cause))
+      }
+    })
+    const [first, ...others] = crashed
+    if (first === undefined) return Effect.void
+    // The engine blames the message at hand.
+    this.turn.item = typeof first.item === "number" ? new Envelope(first.item, first.payload) : first.item
+    const ending = Cause.hasInterruptsOnly(first.cause)
+    if (!ending && !this.slot.giveBack(others)) {
+      for (const { cause, item } of others) {
+        if (typeof item !== "number") item.undelivered({ _tag: "HandlerFailed", cause })
+      }
     }
+    return Exit.failCause(first.cause)
+  }
+
+  private mismatch(messages: number, answers: ReadonlyArray<unknown> | void): BatchMismatch | undefined {
+    if (answers === undefined || answers.length === messages) return undefined
+    const tag = this.slot.program.tags[this.tag]!
+    return new BatchMismatch({ actor: this.slot.path, tag, messages, answers: answers.length })
+  }
+
+  private answered(answers: ReadonlyArray<unknown> | void): Effect.Effect<unknown> {
+    const mismatch = this.mismatch(this.taken.length, answers)
+    if (mismatch !== undefined) return this.failed(Cause.die(mismatch)) as Effect.Effect<never>
     this.taken.forEach(({ item }, i) => {
       if (typeof item !== "number") item.succeed(answers?.[i])
     })
@@ -243,9 +307,11 @@ class Batch {
     const exit = Exit.failCause(cause)
     // Interrupted: the actor is ending, and whoever asked is told so.
     if (Cause.hasInterruptsOnly(cause)) return exit
+    // Stashed, all of it.
+    if (isKept(this.turn.item, cause)) return exit
     const declared = this.slot.isDeclared(cause, this.tag)
     // The first is the message at hand, and the engine's to blame.
-    const [, ...others] = this.taken
+    const { others } = this
     if (!declared && this.slot.giveBack(others)) return exit
     for (const { item } of declared ? this.taken : others) {
       if (typeof item === "number") continue

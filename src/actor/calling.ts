@@ -1,5 +1,5 @@
 /**
- * Sending through interceptors: what a ref does that has some around its messages. Any other ref never comes here.
+ * Sending through interceptors: what a ref does that has, or may get, some around its messages. A plain ref never comes here.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,29 +9,46 @@ import * as Stream from "effect/Stream"
 import { Envelope } from "../runtime/envelope.ts"
 import type { Turn } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
-import { aroundCall, aroundStream, type Call, type Layer, type Place } from "./intercepting.ts"
+import type { Program } from "../runtime/turns.ts"
+import {
+  addLayer,
+  aroundCall,
+  aroundStream,
+  type Call,
+  hasCaller,
+  type Layer,
+  type Place,
+  type Run,
+  type RunStream
+} from "./intercepting.ts"
+import type { Compiled } from "./Protocol.ts"
 import * as Sending from "./sending.ts"
 import { stream } from "./streaming.ts"
 
-/** What is around the messages to an actor, besides what a ref adds: its behavior's, and outside of it its system's. @internal */
-export const layersOf = (slot: Slot): ReadonlyArray<Layer> => {
+const NONE: ReadonlyArray<never> = []
+
+/** What is around the messages to an actor: its behavior's, outside of it its system's, outside of those what a ref adds. */
+const layersOf = (slot: Slot, added: ReadonlyArray<Layer>): ReadonlyArray<Layer> => {
   const own = (slot.program.around as ReadonlyArray<Layer> | undefined) ?? NONE
-  const shared = (slot.system.around as Layer | undefined) ?? NONE
-  return [...own, shared].filter((layer) => layer.some(({ caller }) => caller !== undefined))
+  const shared = slot.system.around as Layer | undefined
+  if (added.length === 0 && shared === undefined) return own
+  return [...(shared === undefined || !hasCaller(shared) ? NONE : [shared]), ...added].reduce(addLayer, own)
 }
 
-const NONE: Layer & ReadonlyArray<never> = []
+/** Whether anything is around all messages to an actor, whoever sends them. @internal */
+export const isSurrounded = (slot: Slot): boolean => layersOf(slot, NONE).length > 0
 
-class SentCall implements Call {
+/** @internal */
+export class SentCall implements Call {
   readonly kind: Call["kind"]
   readonly payload: unknown
   readonly id: number
   readonly deadline: number
   readonly incarnation: number
-  private readonly slot: Slot
+  readonly slot: Slot
   private readonly place: Place
-  private readonly number: number
-  private readonly options: Sending.SendOptions
+  readonly number: number
+  readonly options: Sending.SendOptions
   private readonly turn: Turn | undefined
 
   constructor(
@@ -59,8 +76,12 @@ class SentCall implements Call {
   private get handling(): Envelope | undefined {
     return this.turn?.item instanceof Envelope ? this.turn.item : undefined
   }
-  private get inherited(): number {
+  /** Until when somebody waits for the message that the sender handles itself. */
+  get inherited(): number {
     return this.handling?.deadline() ?? Infinity
+  }
+  get remaining(): number {
+    return this.deadline - this.slot.system.timers.now()
   }
   get actor(): string {
     return this.slot.path
@@ -88,48 +109,83 @@ class SentCall implements Call {
   }
 }
 
-interface Sent {
-  readonly place: Place
-  readonly slot: Slot
-  readonly tag: number
-  readonly payload: unknown
-  readonly options: Sending.SendOptions
+/**
+ * A view of a ref that may have something around what it sends. That is put together once for each message and behavior.
+ *
+ * @internal
+ */
+export class Surrounded {
+  readonly "~slot": Slot
+  readonly "~options": Sending.SendOptions
+  private program: Program | undefined = undefined
+  private place: Place | undefined = undefined
+  private layers: ReadonlyArray<Layer> = NONE
+  private runs: Array<Run | RunStream | undefined> = []
+
+  constructor(slot: Slot, options: Sending.SendOptions) {
+    this["~slot"] = slot
+    this["~options"] = options
+  }
+
+  ask(compiled: Compiled, tag: number, payload: unknown): Effect.Effect<unknown, unknown> {
+    const { "~options": options, "~slot": slot } = this
+    if (!this.surrounds(compiled)) return Sending.ask(slot, tag, payload, options)
+    const run = (this.runs[tag] ??= aroundCall(this.layers, this.place!, tag, "ask", bareAsk)) as Run
+    if (run === bareAsk) return Sending.ask(slot, tag, payload, options)
+    const effect = Effect.withFiber((fiber) => run(payload, this.call("ask", tag, payload, fiber)))
+    return Sending.standsFor(effect, { slot, tag, payload, options })
+  }
+
+  tell(compiled: Compiled, tag: number, payload: unknown): Effect.Effect<void> {
+    const { "~options": options, "~slot": slot } = this
+    if (!this.surrounds(compiled)) return Sending.tell(slot, tag, payload, options)
+    const run = (this.runs[tag] ??= aroundCall(this.layers, this.place!, tag, "tell", bareTell)) as Run
+    if (run === bareTell) return Sending.tell(slot, tag, payload, options)
+    return Effect.withFiber((fiber) => run(payload, this.call("tell", tag, payload, fiber))) as Effect.Effect<void>
+  }
+
+  stream(compiled: Compiled, tag: number, payload: unknown): Stream.Stream<unknown, unknown> {
+    const { "~options": options, "~slot": slot } = this
+    if (!this.surrounds(compiled)) return stream(slot, tag, payload, options)
+    const run = (this.runs[tag] ??= aroundStream(this.layers, this.place!, tag, bareStream)) as RunStream
+    if (run === bareStream) return stream(slot, tag, payload, options)
+    return Stream.unwrap(
+      Effect.withFiber((fiber) => Effect.succeed(run(payload, this.call("stream", tag, payload, fiber))))
+    )
+  }
+
+  /** Another behavior may have come, with another side of its callers. */
+  private surrounds(compiled: Compiled): boolean {
+    const slot = this["~slot"]
+    const { program } = slot
+    if (program !== this.program) {
+      this.program = program
+      this.layers = layersOf(slot, this["~options"].around ?? NONE)
+      this.place = { key: program.name, compiled }
+      this.runs = []
+    }
+    return this.layers.length > 0
+  }
+
+  /** Each run is a message of its own, whose id stays the same however often it is sent. */
+  private call(kind: Call["kind"], tag: number, payload: unknown, fiber: Fiber.Fiber<unknown, unknown>): SentCall {
+    const slot = this["~slot"]
+    const options = { ...this["~options"], id: slot.system.nextId() }
+    return new SentCall(kind, this.place!, slot, tag, payload, options, Sending.turnOf(fiber.context))
+  }
 }
 
-/** Each run is a message of its own, whose id stays the same however often it is sent. */
-const begin = (kind: Call["kind"], sent: Sent, fiber: Fiber.Fiber<unknown, unknown>) => {
-  const { options, payload, place, slot, tag } = sent
-  const own = { ...options, id: slot.system.nextId() }
-  return { own, call: new SentCall(kind, place, slot, tag, payload, own, Sending.turnOf(fiber.context)) }
+const bareAsk: Run = (payload, call) => {
+  const { number, options, slot } = call as SentCall
+  return Sending.ask(slot, number, payload, options)
 }
 
-/** @internal */
-export const askThrough = (sent: Sent): Effect.Effect<unknown, unknown> => {
-  const { options, payload, place, slot, tag } = sent
-  const effect = Effect.withFiber((fiber) => {
-    const { call, own } = begin("ask", sent, fiber)
-    const bare = (other: unknown) => Sending.ask(slot, tag, other, own)
-    return aroundCall(options.around!, place, tag, "ask", bare)(payload, call)
-  })
-  return Sending.standsFor(effect, { slot, tag, payload, options })
+const bareTell: Run = (payload, call) => {
+  const { number, options, slot } = call as SentCall
+  return Sending.tell(slot, number, payload, options)
 }
 
-/** @internal */
-export const tellThrough = (sent: Sent): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    const { options, payload, place, slot, tag } = sent
-    const { call, own } = begin("tell", sent, fiber)
-    const bare = (other: unknown) => Sending.tell(slot, tag, other, own)
-    return aroundCall(options.around!, place, tag, "tell", bare)(payload, call) as Effect.Effect<void>
-  })
-
-/** @internal */
-export const streamThrough = (sent: Sent): Stream.Stream<unknown, unknown> =>
-  Stream.unwrap(
-    Effect.withFiber((fiber) => {
-      const { options, payload, place, slot, tag } = sent
-      const { call, own } = begin("stream", sent, fiber)
-      const bare = (other: unknown) => stream(slot, tag, other, own)
-      return Effect.succeed(aroundStream(options.around!, place, tag, bare)(payload, call))
-    })
-  )
+const bareStream: RunStream = (payload, call) => {
+  const { number, options, slot } = call as SentCall
+  return stream(slot, number, payload, options)
+}

@@ -24,8 +24,7 @@ export const compileHandler = (
     const run = around === undefined ? handler : around(handler)
     return (payload) => new Beside(run(payload))
   }
-  const compiled = compileBatched(handler)
-  return around === undefined ? compiled : around(compiled)
+  return compileBatched(handler, around)
 }
 
 /** The result of a concurrent handler: settled when its effect is, while the actor goes on. */

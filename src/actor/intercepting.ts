@@ -5,17 +5,19 @@
  * 1. A message that no interceptor can match has its handler called as if there were none.
  * 2. Of the replacing interceptors of one layer the first that matches has the message; layers nest, the latest is outermost.
  * 3. A refusal never leaves the handler's side as a failure: whoever asked is told, and the actor lives.
+ * 4. What is inside begins when the one outside of it runs it, and as often.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Envelope } from "../runtime/envelope.ts"
+import { type Envelope, KEPT } from "../runtime/envelope.ts"
 import { ActorContext, type Turn } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { CompiledHandler } from "../runtime/turns.ts"
+import { InvalidInterceptor } from "./interceptorOptions.ts"
 import type { Compiled } from "./Protocol.ts"
 
 /** @internal */
@@ -83,6 +85,8 @@ export interface Call<out Payload = unknown> {
   readonly priority: number
   /** Monotonic milliseconds until when somebody waits for the outcome; `Infinity` for a tell. */
   readonly deadline: number
+  /** Milliseconds until then, from now; below 0 when nobody waits any more. */
+  readonly remaining: number
   /** Which run of the actor: 1 for the first. */
   readonly incarnation: number
   /** What the protocol says about the message. */
@@ -137,43 +141,81 @@ export const isMade = (layers: ReadonlyArray<Layer>): boolean =>
 export const makeAll = (layers: ReadonlyArray<Layer>): Effect.Effect<ReadonlyArray<Layer>, unknown> =>
   Effect.forEach(layers, (layer) => Effect.forEach(layer, (each) => made(each)))
 
-const made = (interceptor: InterceptorImpl): Effect.Effect<InterceptorImpl, unknown> =>
-  interceptor.make === undefined ? Effect.succeed(interceptor) : Effect.flatMap(interceptor.make, made)
+const made = (interceptor: InterceptorImpl): Effect.Effect<InterceptorImpl, unknown> => {
+  if (interceptor.make === undefined) return Effect.succeed(interceptor)
+  return Effect.flatMap(interceptor.make, (own) => (own.caller === undefined ? made(own) : Effect.die(outOfReach)))
+}
+
+const outOfReach = new InvalidInterceptor({
+  interceptor: "unwrap",
+  field: "caller",
+  value: undefined,
+  problem: "is out of an incarnation's reach: make one that handles, and apply the caller's side on its own"
+})
 
 // --- Refusal ---
 
 /** Why a message is not handled: a failure that ends no actor. @internal */
 export class Refusal {
   readonly cause: Cause.Cause<unknown>
-  constructor(cause: Cause.Cause<unknown>) {
+  /** It is told as unhandled, also where somebody asked and is told. */
+  readonly dropped: boolean
+  constructor(cause: Cause.Cause<unknown>, dropped: boolean) {
     this.cause = cause
+    this.dropped = dropped
   }
 }
 
-/** The declared error of a message is its reply; of anything else whoever asked is told. */
-const settleRefusal = ({ cause }: Refusal, slot: Slot, envelope: Envelope): Exit.Exit<undefined> => {
-  if (envelope.tag >= 0 && slot.isDeclared(cause, envelope)) envelope.fail(Exit.failCause(cause))
-  else envelope.undelivered({ _tag: "HandlerFailed", cause })
+/** The declared error of a message is its reply; of anything else whoever asked is told, and where nobody did, the system. */
+const settleRefusal = (
+  { cause, dropped }: Refusal,
+  { envelope, payload, slot, tag }: HandledCall
+): Exit.Exit<undefined> => {
+  const declared = envelope.asked !== undefined && slot.isDeclared(cause, envelope)
+  if (declared) envelope.fail(Exit.failCause(cause))
+  const told = declared || envelope.undelivered({ _tag: "HandlerFailed", cause })
+  if ((dropped || !told) && slot.system.observed) slot.system.emit({ _tag: "Unhandled", path: slot.path, tag, payload })
   return Exit.succeed(undefined)
 }
 
+/** Whether a message was set aside, to be handled later: nothing of it has failed. @internal */
+export const isKept = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && exit.cause.reasons.every((reason) => Cause.isDieReason(reason) && reason.defect === KEPT)
+
 // --- Putting together ---
 
-type Run = (payload: unknown, call: Call) => AnyEffect
-type RunStream = (payload: unknown, call: Call) => AnyStream
+/** @internal */
+export type Run = (payload: unknown, call: Call) => AnyEffect
+/** @internal */
+export type RunStream = (payload: unknown, call: Call) => AnyStream
 
 const withPayload = (call: Call, payload: unknown): Call =>
   payload === call.payload ? call : Object.create(call, { payload: { value: payload, enumerable: true } })
 
+/** What can be put around: effects and streams, and how each is begun only when it is run. */
+interface Kind<Next> {
+  readonly suspend: (next: () => Next) => Next
+}
+
+const effects: Kind<AnyEffect> = { suspend: Effect.suspend }
+const streams: Kind<AnyStream> = { suspend: Stream.suspend }
+
+type Around1<Next> = (next: Next, call: Call, nextWith: (payload: unknown) => Next) => Next
+
 const wrap = <Next>(
   inner: (payload: unknown, call: Call) => Next,
-  side: Side,
-  around: (next: Next, call: Call, nextWith: (payload: unknown) => Next) => Next
+  { when }: Side,
+  around: Around1<Next>,
+  { suspend }: Kind<Next>
 ) => {
-  const { when } = side
   return (payload: unknown, call: Call): Next => {
-    const nextWith = (other: unknown) => inner(other, withPayload(call, other))
-    return when === undefined || when(call) ? around(inner(payload, call), call, nextWith) : inner(payload, call)
+    if (when !== undefined && !when(call)) return inner(payload, call)
+    const nextWith = (other: unknown) => suspend(() => inner(other, withPayload(call, other)))
+    return around(
+      suspend(() => inner(payload, call)),
+      call,
+      nextWith
+    )
   }
 }
 
@@ -181,21 +223,22 @@ const wrap = <Next>(
 const layered = <Next>(
   inner: (payload: unknown, call: Call) => Next,
   sides: ReadonlyArray<Side>,
-  aroundOf: (side: Side) => ((next: Next, call: Call, nextWith: (payload: unknown) => Next) => Next) | undefined
+  aroundOf: (side: Side) => Around1<Next> | undefined,
+  kind: Kind<Next>
 ): ((payload: unknown, call: Call) => Next) => {
   const able = sides.filter((side) => aroundOf(side) !== undefined)
   const choices = able.filter(({ beside }) => !beside)
   const certain = choices.findIndex(({ when }) => when === undefined)
   let run = inner
-  if (choices.length === 1 || certain === 0) run = wrap(inner, choices[0]!, aroundOf(choices[0]!)!)
+  if (choices.length === 1 || certain === 0) run = wrap(inner, choices[0]!, aroundOf(choices[0]!)!, kind)
   else if (choices.length > 1) {
-    const wrapped = choices.map((side) => wrap(inner, { ...side, when: undefined }, aroundOf(side)!))
+    const wrapped = choices.map((side) => wrap(inner, { ...side, when: undefined }, aroundOf(side)!, kind))
     run = (payload, call) => {
       const first = choices.findIndex(({ when }) => when === undefined || when(call))
       return first < 0 ? inner(payload, call) : wrapped[first]!(payload, call)
     }
   }
-  for (const side of able.filter(({ beside }) => beside).toReversed()) run = wrap(run, side, aroundOf(side)!)
+  for (const side of able.filter(({ beside }) => beside).toReversed()) run = wrap(run, side, aroundOf(side)!, kind)
   return run
 }
 
@@ -222,7 +265,7 @@ class HandledCall implements Call {
   readonly payload: unknown
   readonly envelope: Envelope
   readonly key: string
-  private readonly turn: Turn
+  readonly turn: Turn
   private readonly streams: boolean
 
   constructor(turn: Turn, key: string, payload: unknown, streams: boolean) {
@@ -261,6 +304,9 @@ class HandledCall implements Call {
   get deadline(): number {
     return this.envelope.deadline()
   }
+  get remaining(): number {
+    return this.deadline - this.slot.system.timers.now()
+  }
   get incarnation(): number {
     return this.turn.incarnation.number
   }
@@ -270,6 +316,21 @@ class HandledCall implements Call {
   get state(): Option.Option<unknown> {
     return this.turn.incarnation.stateOf("state")
   }
+}
+
+/**
+ * What whoever sent a message is answered with, as far as that is known when its handler is done: not where another actor
+ * answers, or this one later.
+ *
+ * @internal
+ */
+export const answerOf = <A, E>(call: Call, exit: Exit.Exit<A, E>): Exit.Exit<A, E> | undefined => {
+  const { envelope, turn } = call as HandledCall
+  const { asked } = envelope
+  if (asked === undefined || Exit.isFailure(exit)) return exit
+  if (asked.isHandedOn) return undefined
+  if (asked.exit?._tag === "Success") return asked.exit as Exit.Exit<A, E>
+  return turn.item === envelope ? exit : undefined
 }
 
 const isGenerator = (value: unknown): value is Generator<AnyEffect, unknown, never> =>
@@ -288,9 +349,7 @@ const onceIntercepted = (key: string, run: Run): CompiledHandler => {
       const turn = Context.getUnsafe(fiber.context, ActorContext as never) as Turn
       const call = new HandledCall(turn, key, payload, false)
       return run(payload, call).pipe(
-        Effect.catch((error) =>
-          error instanceof Refusal ? settleRefusal(error, call.slot, call.envelope) : Exit.fail(error)
-        )
+        Effect.catch((error) => (error instanceof Refusal ? settleRefusal(error, call) : Exit.fail(error)))
       )
     })
 }
@@ -301,9 +360,13 @@ const streamIntercepted = (key: string, run: RunStream): CompiledHandler => {
       Effect.withFiber((fiber) => {
         const turn = Context.getUnsafe(fiber.context, ActorContext as never) as Turn
         const call = new HandledCall(turn, key, payload, true)
-        const told = (refusal: Refusal) => Effect.suspend(() => settleRefusal(refusal, call.slot, call.envelope))
+        // A declared error ends the stream as one of the handler does; of any other whoever asked is told.
+        const refused = (refusal: Refusal): AnyStream =>
+          call.slot.isDeclared(refusal.cause, call.envelope)
+            ? Stream.failCause(refusal.cause)
+            : Stream.fromEffectDrain(Effect.suspend(() => settleRefusal(refusal, call)))
         const guarded = run(payload, call).pipe(
-          Stream.catch((error) => (error instanceof Refusal ? Stream.fromEffectDrain(told(error)) : Stream.fail(error)))
+          Stream.catch((error) => (error instanceof Refusal ? refused(error) : Stream.fail(error)))
         )
         return Effect.succeed(guarded)
       })
@@ -320,40 +383,42 @@ export const interceptHandler = (
   if (place.compiled.streams[tag] === true) {
     const bare: RunStream = (payload) => Stream.suspend(() => handler(payload) as AnyStream)
     let run = bare
-    for (const layer of layers) run = layered(run, sidesFor(layer, place, tag, "handler"), ({ stream }) => stream)
+    for (const layer of layers)
+      run = layered(run, sidesFor(layer, place, tag, "handler"), ({ stream }) => stream, streams)
     return run === bare ? handler : streamIntercepted(place.key, run)
   }
   const bare: Run = (payload) => effectOf(handler, payload)
   let run = bare
-  for (const layer of layers) run = layered(run, sidesFor(layer, place, tag, "handler"), ({ once }) => once)
+  for (const layer of layers) run = layered(run, sidesFor(layer, place, tag, "handler"), ({ once }) => once, effects)
   return run === bare ? handler : onceIntercepted(place.key, run)
 }
 
 // --- The caller's side ---
 
-/** What is around an ask, a tell, a stream of one message, for a caller. @internal */
+/** Whether any of them does something where messages are sent. @internal */
+export const hasCaller = (layer: Layer): boolean => layer.some(({ caller }) => caller !== undefined)
+
+/** Whether any of them does something where messages are handled. @internal */
+export const hasHandler = (layer: Layer): boolean =>
+  layer.some(({ handler, make }) => handler !== undefined || make !== undefined)
+
+/** What is around an ask or a tell of one message, for a caller; `bare` itself where nothing is. @internal */
 export const aroundCall = (
   layers: ReadonlyArray<Layer>,
   place: Place,
   tag: number,
   kind: "ask" | "tell",
-  bare: (payload: unknown) => AnyEffect
+  bare: Run
 ): Run => {
-  let run: Run = bare
-  for (const layer of layers) {
-    run = layered(run, sidesFor(layer, place, tag, "caller"), ({ asked, told }) => (kind === "ask" ? asked : told))
-  }
+  const aroundOf = ({ asked, told }: Side) => (kind === "ask" ? asked : told)
+  let run = bare
+  for (const layer of layers) run = layered(run, sidesFor(layer, place, tag, "caller"), aroundOf, effects)
   return run
 }
 
-/** @internal */
-export const aroundStream = (
-  layers: ReadonlyArray<Layer>,
-  place: Place,
-  tag: number,
-  bare: (payload: unknown) => AnyStream
-): RunStream => {
-  let run: RunStream = bare
-  for (const layer of layers) run = layered(run, sidesFor(layer, place, tag, "caller"), ({ stream }) => stream)
+/** As `aroundCall`, for a stream of replies. @internal */
+export const aroundStream = (layers: ReadonlyArray<Layer>, place: Place, tag: number, bare: RunStream): RunStream => {
+  let run = bare
+  for (const layer of layers) run = layered(run, sidesFor(layer, place, tag, "caller"), ({ stream }) => stream, streams)
   return run
 }

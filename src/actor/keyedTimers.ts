@@ -6,7 +6,7 @@
  * 2. At most one tick of a timer waits in the mailbox: the next is timed when that one is handled.
  */
 import type * as Effect from "effect/Effect"
-import { Envelope, type Receiver, Task } from "../runtime/envelope.ts"
+import { Own, type Receiver, Task } from "../runtime/envelope.ts"
 import type { Incarnation } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { TimerNode } from "../runtime/timers.ts"
@@ -43,6 +43,8 @@ export class KeyedTimers {
     // Work beside the messages may come to it when all is over.
     if (this.slot.incarnation !== this.incarnation) return
     const timer = new KeyedTimer(this, key, pace, effect)
+    // One that never comes is none.
+    if (pace.first === Infinity) return
     this.byKey.set(key, timer)
     this.slot.system.timers.add(timer, pace.first)
   }
@@ -105,7 +107,7 @@ class KeyedTimer implements TimerNode {
 }
 
 /** A message that an actor sends itself by timer: handled as one from outside, if its timer still is the one of its key. */
-export class Tick extends Envelope {
+export class Tick extends Own {
   private readonly timer: KeyedTimer
   constructor(timer: KeyedTimer, tag: number, payload: unknown) {
     super(tag, payload)
@@ -113,9 +115,5 @@ export class Tick extends Envelope {
   }
   override deliver(to: Receiver): unknown {
     return this.timer.begins() ? to.handlers[this.tag]!(this.payload) : undefined
-  }
-  // What comes too late is nobody's message.
-  override undelivered(): boolean {
-    return true
   }
 }

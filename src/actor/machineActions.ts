@@ -6,6 +6,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ExitReason } from "../runtime/ExitReason.ts"
 import type { EffectOf } from "./Protocol.ts"
@@ -178,6 +179,17 @@ const action = <const Tag extends string, const Fields extends object>(
 
 /** @internal */
 export const isAction = (u: unknown): u is AnyAction => typeof u === "object" && u !== null && TypeId in u
+
+/** What is wrong with something that a handler has answered with, as far as it shows by itself. @internal */
+export const problemOf = (u: unknown): string | undefined => {
+  if (!isAction(u)) return "this is nothing a machine can do"
+  if (u._tag === "Run" && !Effect.isEffect(u.effect)) return "only an effect can be run"
+  if (u._tag === "Stop" && !reasons.has(u.reason?._tag)) return "a machine stops with an ExitReason"
+  const answers = u._tag !== "Late" || typeof u.request?.answer === "function"
+  return answers ? undefined : "a request is what a handler has been given as such"
+}
+
+const reasons: ReadonlySet<string> = new Set(["Normal", "Shutdown", "Failed", "Killed", "Interrupted"])
 
 /** @internal */
 export const to = <State extends string>(state: State, data: unknown): To<State> => action("To", { state, data })

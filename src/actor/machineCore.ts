@@ -9,6 +9,7 @@
  *    postponed, inserted and limited (R60).
  * 2. Postponed events are handled again when the state has changed, and only then, the oldest first.
  * 3. A limit that was set again, cancelled, or ended by an event or a change never comes, also when time is up already.
+ * 4. An event that fails has changed nothing: state and data are what they were before it.
  */
 import type * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
@@ -24,6 +25,7 @@ import {
   type Event,
   EVENT_LIMIT,
   isAction,
+  problemOf,
   STATE_LIMIT,
   type When
 } from "./machineActions.ts"
@@ -67,6 +69,12 @@ export interface Outside {
   stopClock(limit: Limit): void
   /** Time is up: to be told to `Core.expire` when it is this one's turn. */
   expired(limit: Limit): void
+  /** Whether another event may follow the one that has been handled; what waits inside stays there. */
+  goesOn(): boolean
+  /** An event is put aside until the state changes. */
+  putAside(occurrence: Occurrence): void
+  /** Nobody waits for an event any more, so it is not handled. */
+  forget(occurrence: Occurrence): void
   unhandled(occurrence: Occurrence, state: string): void
 }
 
@@ -101,11 +109,19 @@ interface Place {
   readonly event: string
 }
 
+/** The state it is in, and what it knows there. @internal */
+export interface Standing {
+  readonly state: string
+  readonly data: unknown
+}
+
 /** @internal */
 export class Core {
   state = ""
   data: unknown = undefined
   current: Occurrence | undefined = undefined
+  /** Where it stood when the event at hand came. */
+  private before: Standing | undefined = undefined
   /** Why it ended itself. */
   stopped: ExitReason | undefined = undefined
   /** What goes before the queue, the next one last. */
@@ -113,6 +129,8 @@ export class Core {
   private readonly queue: Array<Occurrence> = []
   private head = 0
   private postponed: Array<Occurrence> = []
+  /** How many are postponed when it is time to look for those that nobody waits for any more. */
+  private sweepsAt = SWEEP
   private readonly limits = new Map<string, Limit>()
   private readonly machine: MachineImpl
   private readonly outside: Outside
@@ -132,11 +150,11 @@ export class Core {
 
   /** The events that wait for a change of state, the oldest first. */
   get waiting(): ReadonlyArray<string> {
-    return this.postponed.map(({ tag }) => tag)
+    return this.postponed.filter(isWanted).map(({ tag }) => tag)
   }
 
-  /** Enters the first state, and goes on with what that inserts. */
-  *start(): Steps {
+  /** Enters the first state, or the one that it is to go on in, and goes on with what that inserts. */
+  *start(from?: Standing): Steps {
     const { initial } = this.machine.table
     const said = new Said()
     const place = { state: "(initial)", event: "(start)" }
@@ -144,9 +162,10 @@ export class Core {
       if (action._tag === "Run") yield* this.perform(action.effect as Effect.Effect<unknown, unknown>)
       else this.note(action, said, place)
     }
-    if (said.to === undefined) throw this.invalid(place, initial, "a machine starts with one of its states")
-    this.state = this.known(said.to.state, place)
-    this.data = said.to.data
+    // Looked for when the machine was made.
+    const { data, state } = from ?? said.to!
+    this.state = this.known(state, place)
+    this.data = data
     if (this.enters(true, said)) yield* this.enter(this.state, said)
     this.conclude(true, said, undefined)
     yield* this.run()
@@ -164,13 +183,24 @@ export class Core {
     return true
   }
 
+  /** Somebody else puts it into a state: a change as any other, but for the enter call. What follows from it is for `run`. */
+  replace({ data, state }: Standing): void {
+    const changed = this.known(state, { state: this.state, event: "(replaced)" }) !== this.state
+    this.state = state
+    this.data = data
+    this.conclude(changed, new Said(), undefined)
+  }
+
   /** Handles all that waits inside. */
   *run(): Steps {
-    for (let handled = 1; this.stopped === undefined; handled++) {
+    for (let handled = 1; this.stopped === undefined && this.outside.goesOn(); handled++) {
       const occurrence = this.take()
       if (occurrence === undefined) return
       if (handled % BREATH === 0) yield { effect: Effect.yieldNow, refusable: false }
-      if (occurrence.asker.isGone) continue
+      if (!isWanted(occurrence)) {
+        this.outside.forget(occurrence)
+        continue
+      }
       const { limit } = occurrence
       if (limit !== undefined && this.limits.get(limit.key) !== limit) continue
       if (limit !== undefined) this.limits.delete(limit.key)
@@ -178,8 +208,9 @@ export class Core {
       this.removeLimit(EVENT_LIMIT)
       // From here on a limit's event is one as any other, which may be postponed.
       this.current = limit === undefined ? occurrence : inserted(limit.event)
+      this.before = { state: this.state, data: this.data }
       yield* this.handle(this.current)
-      this.current = undefined
+      this.current = this.before = undefined
     }
   }
 
@@ -190,9 +221,14 @@ export class Core {
     return this.definition.declares(this.current.tag, reason.error)
   }
 
-  /** Gives up the event at hand, which has failed. */
+  /** Gives up the event at hand, which has failed: as if it had not come. */
   abandon(): void {
-    this.current = undefined
+    const { before } = this
+    if (before !== undefined) {
+      this.state = before.state
+      this.data = before.data
+    }
+    this.current = this.before = undefined
   }
 
   /** Ends it: no limit is in force any more. What has come and was not handled, the oldest first. */
@@ -266,7 +302,7 @@ export class Core {
 
   /** What follows the enter call: all that was noted. */
   private conclude(changed: boolean, said: Said, occurrence: Occurrence | undefined): void {
-    if (said.postpone && occurrence !== undefined) this.postponed.push(occurrence)
+    if (said.postpone && occurrence !== undefined) this.postpone(occurrence)
     if (changed) {
       this.putInFront(this.postponed)
       this.postponed = []
@@ -275,6 +311,17 @@ export class Core {
     if (said.inserted !== undefined) this.putInFront(said.inserted.map(inserted))
     if (said.limits !== undefined) for (const [key, order] of said.limits) this.limit(key, order)
     this.stopped = said.stop
+  }
+
+  /** Whoever asks again and again while nothing changes must not fill the memory: now and then those are forgotten that gave up. */
+  private postpone(occurrence: Occurrence): void {
+    if (this.postponed.length >= this.sweepsAt) {
+      for (const each of this.postponed) if (!isWanted(each)) this.outside.forget(each)
+      this.postponed = this.postponed.filter(isWanted)
+      this.sweepsAt = Math.max(SWEEP, this.postponed.length * 2)
+    }
+    this.postponed.push(occurrence)
+    this.outside.putAside(occurrence)
   }
 
   private *enter(from: string, said: Said): Steps {
@@ -373,11 +420,13 @@ export class Core {
   }
 
   private actions(result: unknown, place: Place): ReadonlyArray<AnyAction> {
-    if (isAction(result)) return [result]
-    if (Array.isArray(result)) {
-      const flaw = result.findIndex((each) => !isAction(each))
-      if (flaw < 0) return result
-      throw this.invalid(place, result[flaw], "this is nothing a machine can do")
+    const list = isAction(result) ? [result] : result
+    if (Array.isArray(list)) {
+      for (const each of list) {
+        const problem = problemOf(each)
+        if (problem !== undefined) throw this.invalid(place, each, problem)
+      }
+      return list
     }
     throw this.invalid(place, result, "answer with what is to happen, or with stay")
   }
@@ -389,7 +438,10 @@ export class Core {
 
 /** Events handled without a pause, so that a machine that keeps itself busy lets others in. */
 const BREATH = 1_024
+const SWEEP = 64
 const NOW: Time = { after: 0 }
+
+const isWanted = ({ asker }: Occurrence): boolean => !asker.isGone
 const noEntering: ReadonlySet<string> = new Set(["To", "Reply", "Fail", "Postpone", "Next", "Reenter"])
 
 /** Every object has a `constructor`, which is nobody's handler. */

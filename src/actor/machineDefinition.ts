@@ -112,7 +112,8 @@ export class Definition {
 
   /** An event without a reply of its own is answered when it is handled. */
   answersWhenHandled(tag: string): boolean {
-    return this.events.protocol[tag]?.success === undefined
+    const event = this.events.protocol[tag]
+    return event?.success === undefined && event?.stream !== true
   }
 
   declares(tag: string, error: unknown): boolean {

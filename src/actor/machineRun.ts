@@ -6,6 +6,8 @@
  * 2. The message that the actor is said to handle is the one whose event the core handles: it is to blame for a failure.
  * 3. What was postponed goes back to the front of the mailbox when the incarnation ends: the next one handles it, or it is a
  *    dead letter like all that is left over.
+ * 4. An order to stop or to pause is obeyed after the event at hand, also where others wait inside.
+ * 5. What an interceptor is around has its outcome as its exit, unless it is answered later.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -13,13 +15,22 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
-import { Envelope, SET_ASIDE } from "../runtime/envelope.ts"
-import { ActorContext, type Incarnation } from "../runtime/incarnation.ts"
+import * as Ref from "effect/Ref"
+import { Envelope, KEPT, Request, SET_ASIDE } from "../runtime/envelope.ts"
+import { ActorContext, type Incarnation, type Inside, type Kept } from "../runtime/incarnation.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
-import { type CompiledHandler, InPlace, type Turns } from "../runtime/turns.ts"
+import { type CompiledHandler, InPlace, type Taken, type Turns } from "../runtime/turns.ts"
 import type { Asker } from "./machineActions.ts"
-import { Core, type Limit, type Occurrence, type Outside, type Steps, type Wanted } from "./machineCore.ts"
+import {
+  Core,
+  type Limit,
+  type Occurrence,
+  type Outside,
+  type Standing,
+  type Steps,
+  type Wanted
+} from "./machineCore.ts"
 import { type MachineImpl, UnhandledEvent } from "./machineDefinition.ts"
 
 /** A message that has come to the machine. */
@@ -28,7 +39,11 @@ class Arrival implements Occurrence, Asker {
   readonly tag: string
   readonly payload: unknown
   readonly limit = undefined
+  isPostponed = false
   private answered = false
+  /** Its answer is its exit: others that are around it come first. */
+  private outcome: Exit.Exit<unknown, unknown> | undefined = undefined
+  private withheld = false
 
   constructor(item: Item, tag: string, payload: unknown) {
     this.item = item
@@ -41,23 +56,52 @@ class Arrival implements Occurrence, Asker {
   }
 
   get isGone(): boolean {
-    return !this.answered && this.item instanceof Envelope && this.item.asked?.exit !== undefined
+    return !this.answered && typeof this.item !== "number" && this.item.isOver
   }
 
   answer(exit: Exit.Exit<unknown, unknown>): void {
     this.answered = true
+    if (this.withheld) {
+      this.outcome ??= exit
+      return
+    }
     if (typeof this.item === "number") return
     if (Exit.isSuccess(exit)) this.item.succeed(exit.value)
     else this.item.fail(exit as Exit.Failure<never, unknown>)
   }
+
+  /** For whoever handles it next: a request that was answered is one that nobody waits for, and is to be handled all the same. */
+  toTake(): Taken {
+    const { item, payload } = this
+    return this.answered && typeof item !== "number" ? { item: item.tag, payload } : { item, payload }
+  }
+
+  withhold(): void {
+    this.withheld = true
+  }
+
+  get isWithheld(): boolean {
+    return this.withheld
+  }
+
+  /** The answer, if it was given; one that comes later goes to whoever asked. */
+  release(): Exit.Exit<unknown, unknown> | undefined {
+    this.withheld = false
+    return this.outcome
+  }
 }
+
+/** Under which name its state is seen from outside. */
+const STATE = "state"
+
+const KEPT_ASIDE: Exit.Exit<never> = Exit.die(KEPT)
 
 /** The core goes on: in place, or as an effect where it wants one run. */
 const AdvanceProto: object = Object.assign(
   Effectable.Prototype<Effect.Effect<void, unknown>>({
     label: "effect-otp/StateMachine",
     evaluate() {
-      return (this as unknown as Advance).machine.goOn()
+      return (this as unknown as Advance).machine.evaluate()
     }
   }),
   {
@@ -72,7 +116,7 @@ interface Advance extends Effect.Effect<void, unknown> {
 }
 
 /** @internal */
-export class MachineRun implements Outside {
+export class MachineRun implements Outside, Inside {
   private readonly core: Core
   private readonly machine: MachineImpl
   private readonly incarnation: Incarnation
@@ -85,6 +129,8 @@ export class MachineRun implements Outside {
   /** Whether the turn needs a fiber. */
   private inFiber = false
   private defect: { readonly value: unknown } | undefined = undefined
+  /** What the handler was called with last. */
+  private payload: unknown = undefined
 
   constructor(machine: MachineImpl, incarnation: Incarnation) {
     this.machine = machine
@@ -93,12 +139,16 @@ export class MachineRun implements Outside {
     this.core = new Core(machine, this)
     this.advance = Object.assign(Object.create(AdvanceProto) as Effect.Effect<void, unknown>, { machine: this })
     incarnation.onEnd(() => this.end())
+    incarnation.show(this)
   }
 
   start(): Effect.Effect<ReadonlyArray<CompiledHandler>, unknown> {
-    const handler: CompiledHandler = () => this.advance
+    const handler: CompiledHandler = (payload) => {
+      this.payload = payload
+      return this.advance
+    }
     const handlers = this.slot.program.tags.map(() => handler)
-    this.steps = this.core.start()
+    this.steps = this.core.start(this.incarnation.seedOf<Standing | undefined>(STATE, undefined))
     return this.proceed(undefined) ? Exit.succeed(handlers) : Effect.as(this.goOn(), handlers)
   }
 
@@ -106,17 +156,45 @@ export class MachineRun implements Outside {
 
   /** `true`: done. `false`: `goOn` has to be run. */
   takesTurn(item: Item, payload: unknown): boolean {
-    const { tags } = this.slot.program
+    return this.begin(this.arrivalOf(item, typeof item === "number" ? payload : item.payload))
+  }
+
+  /** Run by a fiber: to go on with the turn, or, where interceptors are around, to take it. */
+  evaluate(): Effect.Effect<unknown, unknown> {
+    return this.steps === undefined ? this.intercepted() : this.goOn()
+  }
+
+  private intercepted(): Effect.Effect<unknown, unknown> {
+    const { turn } = this.incarnation
+    const { item } = turn
+    const arrival = this.arrivalOf(item, this.payload)
+    arrival?.withhold()
+    const taken = Effect.suspend(() => (this.begin(arrival) ? Effect.void : this.goOn()))
+    const over = Effect.flatMap(taken, () => {
+      const outcome = arrival?.release()
+      // A tell has no answer to wait for, unless it has not been handled yet.
+      const exit = outcome ?? (item instanceof Request || arrival?.isPostponed === true ? KEPT_ASIDE : Exit.void)
+      turn.item = exit === KEPT_ASIDE ? SET_ASIDE : item
+      return exit
+    })
+    // Those around it may give up waiting: then it has not happened.
+    return Effect.onInterrupt(over, () => Effect.sync(() => this.giveUp()))
+  }
+
+  private arrivalOf(item: Item, payload: unknown): Arrival | undefined {
+    const tag = typeof item === "number" ? item : item.tag
+    return tag < 0 ? undefined : new Arrival(item, this.slot.program.tags[tag]!, payload)
+  }
+
+  private begin(arrival: Arrival | undefined): boolean {
     this.inFiber = false
-    this.arrival = undefined
-    if (typeof item === "number") this.arrival = new Arrival(item, tags[item]!, payload)
-    else if (item.tag >= 0) this.arrival = new Arrival(item, tags[item.tag]!, item.payload)
-    if (this.arrival !== undefined) this.core.push(this.arrival)
+    this.arrival = arrival
+    if (arrival !== undefined) this.core.push(arrival)
     this.steps = this.core.run()
     return this.proceed(undefined)
   }
 
-  goOn(): Effect.Effect<void, unknown> {
+  private goOn(): Effect.Effect<void, unknown> {
     const { defect, wanted } = this
     this.inFiber = true
     this.blame()
@@ -143,22 +221,38 @@ export class MachineRun implements Outside {
   }
 
   private over(): void {
-    const { stopped } = this.core
+    const { isEmpty, stopped } = this.core
     // What its fiber ends with is nobody's answer.
     if (this.inFiber) this.incarnation.turn.item = SET_ASIDE
-    this.steps = this.arrival = undefined
-    if (stopped === undefined) return
+    this.steps = this.arrival = this.payload = undefined
+    // Told to pause: it goes on when the actor does.
+    if (stopped === undefined) return isEmpty ? undefined : this.postAdvance(() => true)
     // One that stops as it starts has started.
     if (this.slot.status === "starting") this.slot.continueWith(() => this.slot.stop(stopped))
     else this.slot.stop(stopped)
   }
 
-  private fails(cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> {
+  private fails(cause: Cause.Cause<unknown>): Effect.Effect<void, unknown> {
+    const isDeclared = this.core.isAnswer(cause)
+    const isOthers = this.arrival?.isWithheld === true && this.core.current !== this.arrival
+    this.giveUp()
+    if (!isDeclared && !isOthers) return Effect.failCause(cause)
+    const { incarnation, slot } = this
+    const { item, payload } = incarnation.turn
+    incarnation.turn.item = SET_ASIDE
+    const fail = () => void slot.failBeside(incarnation, cause, item, payload)
+    // Those around the event of this turn have its outcome first, which is not that of another.
+    if (isOthers) slot.continueWith(fail)
+    // As the exit of the turn it would be taken for the answer, which an enter call cannot give.
+    else fail()
+    return Effect.void
+  }
+
+  /** The event at hand is given up. Where the actor lives on, what waits inside is handled all the same. */
+  private giveUp(): void {
     this.defect = this.steps = this.arrival = undefined
     this.core.abandon()
-    // Where it is resumed, what waits inside is handled all the same.
     if (!this.core.isEmpty) this.postAdvance(() => true)
-    return Effect.failCause(cause)
   }
 
   /** Has the actor handle the message of the event that the core handles. */
@@ -178,18 +272,55 @@ export class MachineRun implements Outside {
   }
 
   private end(): void {
-    const left = this.core.end()
-    this.slot.putBack(left.filter((occurrence) => occurrence instanceof Arrival))
+    const left = this.core.end().filter((occurrence) => occurrence instanceof Arrival)
+    this.slot.putBack(left.map((arrival) => arrival.toTake()))
+  }
+
+  // --- Looking on ---
+
+  get states(): ReadonlyMap<string, Kept> {
+    const { core } = this
+    const ref = Ref.makeUnsafe<unknown>(undefined)
+    Object.defineProperty(ref.ref, "current", {
+      get: () => ({ state: core.state, data: core.data }),
+      set: (standing: Standing) => {
+        core.replace(standing)
+        this.postAdvance(() => true)
+      }
+    })
+    return new Map([[STATE, { ref, redact: undefined }]])
+  }
+
+  get waiting(): ReadonlyArray<string> {
+    return this.core.waiting
   }
 
   // --- What the core needs ---
 
+  goesOn(): boolean {
+    return !this.incarnation.stopping && !this.slot.isToPause
+  }
+
+  forget(occurrence: Occurrence): void {
+    if (occurrence instanceof Arrival && typeof occurrence.item !== "number") occurrence.item.forwarded()
+  }
+
+  putAside(occurrence: Occurrence): void {
+    if (!(occurrence instanceof Arrival)) return
+    occurrence.isPostponed = true
+    this.slot.putsAside(occurrence.item, occurrence.payload)
+  }
+
   startClock(limit: Limit): void {
     const { timers } = this.slot.system
     const { time } = limit
-    if ("after" in time) return timers.add(limit, time.after)
+    timers.add(limit, "after" in time ? time.after : Math.max(0, this.untilThen(time.at)))
+  }
+
+  /** Milliseconds until a time of the wall clock. */
+  private untilThen(at: number): number {
     const clock = Context.get(this.slot.system.context as Context.Context<never>, Clock.Clock)
-    timers.add(limit, Math.max(0, time.at - clock.currentTimeMillisUnsafe()))
+    return at - clock.currentTimeMillisUnsafe()
   }
 
   stopClock(limit: Limit): void {
@@ -197,6 +328,8 @@ export class MachineRun implements Outside {
   }
 
   expired(limit: Limit): void {
+    // The wall clock may have been set back meanwhile.
+    if ("at" in limit.time && this.untilThen(limit.time.at) > 0) return this.startClock(limit)
     this.postAdvance(() => this.core.expire(limit))
   }
 

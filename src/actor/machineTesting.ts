@@ -2,10 +2,11 @@
  * A state machine in the hand of a test: no actor, no fibers, a clock that is moved by hand.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ExitReason } from "../runtime/ExitReason.ts"
+import { limitMillis } from "./limit.ts"
 import type { Asker, Event } from "./machineActions.ts"
 import { Core, type Limit, type Occurrence, type Outside, type Steps } from "./machineCore.ts"
 import type { MachineImpl } from "./machineDefinition.ts"
@@ -72,7 +73,7 @@ export class Stepper implements Outside {
   }
 
   advance(by: Duration.Input): void {
-    const until = this.now + Duration.toMillis(by)
+    const until = this.now + limitMillis("the time to advance a machine by", by)
     for (let first = this.earliest(until); first !== undefined; first = this.earliest(until)) {
       this.now = Math.max(this.now, first.due)
       this.stopClock(first)
@@ -80,6 +81,13 @@ export class Stepper implements Outside {
     }
     this.now = until
   }
+
+  goesOn(): boolean {
+    return true
+  }
+
+  putAside(): void {}
+  forget(): void {}
 
   startClock(limit: Limit): void {
     limit.due = "after" in limit.time ? this.now + limit.time.after : limit.time.at
@@ -106,15 +114,17 @@ export class Stepper implements Outside {
   }
 
   private drive(steps: Steps): void {
-    let step = steps.next(Exit.void)
-    while (step.done !== true) {
-      const { effect, refusable } = step.value
-      const exit = this.perform(effect)
-      if (Exit.isFailure(exit) && !(refusable && this.core.isAnswer(exit.cause))) {
-        this.core.abandon()
-        throw Cause.squash(exit.cause)
+    try {
+      let step = steps.next(Exit.void)
+      while (step.done !== true) {
+        const { effect, refusable } = step.value
+        const exit = this.perform(effect)
+        if (Exit.isFailure(exit) && !(refusable && this.core.isAnswer(exit.cause))) throw Cause.squash(exit.cause)
+        step = steps.next(exit)
       }
-      step = steps.next(exit)
+    } catch (failure) {
+      this.core.abandon()
+      throw failure
     }
   }
 }

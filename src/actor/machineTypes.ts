@@ -3,6 +3,7 @@
  */
 import type * as Schema from "effect/Schema"
 import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
 import type { Fail, Late, Limiting, Next, Postpone, Reenter, Reply, Run, Stop, To } from "./machineActions.ts"
 import type { FailureOf, Returned, ServicesOf } from "./Behavior.ts"
 import type * as P from "./Protocol.ts"
@@ -18,14 +19,12 @@ export interface States {
 }
 
 /**
- * The events of a machine: messages that are not answered by a stream.
+ * The events of a machine, by tag: its messages.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Events {
-  readonly [tag: string]: P.Message & { readonly stream?: false }
-}
+export interface Events extends P.Protocol {}
 
 /**
  * Which event may lead from which state to which others. Staying in a state needs no entry.
@@ -95,6 +94,12 @@ type Targets<T, From, Tag> = From extends keyof T
     : never
   : never
 
+/** What an event is answered with. */
+type Answer<M> = M extends { readonly stream: true } ? P.StreamOf<P.Success<M>> : P.Success<M>
+
+/** What answers an event later: a stream then needs nothing more, and fails with nothing else than declared. */
+type LateAnswer<M> = M extends { readonly stream: true } ? Stream.Stream<P.Success<M>, P.Failure<M>> : P.Success<M>
+
 type OneOrMore<A> = A | ReadonlyArray<A>
 
 type Answers<A> = OneOrMore<A> | P.EffectOf<OneOrMore<A>> | Generator<unknown, OneOrMore<A>, never>
@@ -107,7 +112,7 @@ type Answers<A> = OneOrMore<A> | P.EffectOf<OneOrMore<A>> | Generator<unknown, O
  */
 export type Step<To_ extends string, M> =
   | To<To_>
-  | Reply<P.Success<M>>
+  | Reply<Answer<M>>
   | Fail<P.Failure<M>>
   | Postpone
   | Next
@@ -125,7 +130,7 @@ export type Reaction<State extends string, D, To_ extends string, M> =
   | ((
       payload: P.Payload<M>,
       data: D,
-      here: { readonly state: State; readonly request: Request<P.Success<M>, P.Failure<M>> }
+      here: { readonly state: State; readonly request: Request<LateAnswer<M>, P.Failure<M>> }
     ) => Answers<Step<To_, M>>)
 
 /**
@@ -136,10 +141,9 @@ export type Reaction<State extends string, D, To_ extends string, M> =
  */
 export type Entering<S, State extends keyof S & string> =
   | OneOrMore<To<State> | Aside>
-  | ((
-      data: Data<S[State]>,
-      from: keyof S & string
-    ) => void | OneOrMore<To<State> | Aside> | P.EffectOf<void | OneOrMore<To<State> | Aside>>)
+  | ((data: Data<S[State]>, from: keyof S & string) => EnterAnswers<OneOrMore<To<State> | Aside>>)
+
+type EnterAnswers<A> = void | A | P.EffectOf<void | A> | Generator<unknown, void | A, never>
 
 type ReactionAt<S, Ev, T, State extends keyof S & string, Tag extends keyof Ev> = Reaction<
   State,
@@ -195,7 +199,7 @@ type Final<R> =
   R extends Effect.Effect<infer A, infer _E, infer _R> ? A : R extends Generator<infer _Y, infer A, infer _N> ? A : R
 type Effects<R> =
   Final<R> extends infer A ? (A extends ReadonlyArray<infer Each> ? EffectIn<Each> : EffectIn<A>) : never
-type EffectIn<A> = A extends Run<infer F> ? F : never
+type EffectIn<A> = A extends Run<infer F> ? F : A extends Reply<infer S extends P.StreamOf<unknown>> ? S : never
 
 type Failing<V, Own> = Exclude<FailureOf<Given<V>> | FailureOf<Effects<Given<V>>>, Own>
 type Needing<V> = ServicesOf<Given<V>> | ServicesOf<Effects<Given<V>>>

@@ -5,7 +5,7 @@
  * without the option pay nothing.
  */
 import * as Duration from "effect/Duration"
-import { Envelope } from "../runtime/envelope.ts"
+import { Own } from "../runtime/envelope.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Incarnation } from "../runtime/incarnation.ts"
 import type { Slot } from "../runtime/slot.ts"
@@ -15,7 +15,8 @@ import type { CompiledHandler } from "../runtime/turns.ts"
 /**
  * What is done about an actor that nobody needs: `after` this long without a message, not counting those in `ignore`.
  *
- * - `action: "stop"`, the default: it ends, normally.
+ * - `action: "stop"`, the default: it ends, normally. Not while anybody waits for its answer, reads a stream of it, or something
+ *   runs beside its messages: then it is looked at again after as long.
  * - `action: "hibernate"`: it gives back what it can do without until its next message, such as the room its mailbox has grown
  *   to. It stays up, and costs its next message a little time.
  * - `action: { tell: "Quiet" }`: it gets this message, of its own protocol and without payload, and again after as long
@@ -80,8 +81,15 @@ class IdleWatch {
     const { slot } = this
     const left = this.after - (slot.system.timers.now() - this.last)
     if (left > 0) return slot.system.timers.add(this.timer, left)
-    if (slot.isIdle && !this.act()) return
+    if (slot.isIdle && !this.isNeeded && !this.act()) return
     slot.system.timers.add(this.timer, this.after)
+  }
+
+  /** Whether ending it would take something from somebody. */
+  private get isNeeded(): boolean {
+    const { action = "stop" } = this.idle
+    const { incarnation, inflight } = this.slot
+    return action === "stop" && (inflight !== undefined || incarnation?.isBusyBeside === true)
   }
 
   /** Whether to look again although nothing comes. */
@@ -97,8 +105,7 @@ class IdleWatch {
       this.sleeping = true
       return false
     }
-    this.last = slot.system.timers.now()
-    slot.postOwn(new Envelope(this.tags.indexOf(action.tell), undefined))
+    slot.postOwn(new Own(this.tags.indexOf(action.tell), undefined))
     return true
   }
 }

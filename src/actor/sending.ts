@@ -36,7 +36,7 @@ export interface SendOptions {
   readonly buffer: number
   /** Given where it was known before sending; 0: none yet. */
   readonly id: number
-  /** What is around each message. */
+  /** What the ref adds to what is around each message. */
   readonly around: Layers | undefined
 }
 
@@ -349,7 +349,7 @@ export const forward = (request: Envelope, to: AskDescription): void => {
   relay.correlationId = request.correlationId
   relay.span = request.span
   relay.sender = request.sender
-  if (asked.target !== undefined) asked.unlink()
+  asked.unlink()
   to.slot.offerNow(relay, undefined)
   request.forwarded()
 }

@@ -2,7 +2,7 @@
  * What one actor, or all below it, is given and answers, as a stream: taps at those that are there, and at those that come.
  */
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { Request } from "../runtime/envelope.ts"
@@ -40,6 +40,47 @@ export type TraceEvent =
       readonly exit: Exit.Exit<unknown, unknown>
     }
   | SystemEvent
+
+/**
+ * What is traced. `redact` says what is shown in the place of a payload, a reply, or the error that an ask ended with; what an
+ * actor crashed with is shown as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TraceOptions {
+  /** All below it too. Default: the actor alone. */
+  readonly subtree?: boolean
+  readonly redact?: (value: unknown, about: Redacting) => unknown
+}
+
+/**
+ * Whose and which value is to be shown.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Redacting {
+  readonly path: string
+  readonly tag: string
+  readonly is: "payload" | "reply" | "error"
+}
+
+const redacted =
+  (redact: NonNullable<TraceOptions["redact"]>) =>
+  (event: TraceEvent): TraceEvent => {
+    if (event._tag === "Replied") {
+      const { exit, path, tag } = event
+      const shown = Exit.mapBoth(exit, {
+        onSuccess: (reply) => redact(reply, { path, tag, is: "reply" }),
+        onFailure: (error) => redact(error, { path, tag, is: "error" })
+      })
+      return { ...event, exit: shown }
+    }
+    if (!("payload" in event)) return event
+    const path = event._tag === "DeadLetter" ? event.recipient : event.path
+    return { ...event, payload: redact(event.payload, { path, tag: event.tag, is: "payload" }) }
+  }
 
 class TraceTap implements Tap {
   private readonly slot: Slot
@@ -132,16 +173,17 @@ const attach = (root: Slot, subtree: boolean, emit: (event: TraceEvent) => void)
  * @category looking
  * @since 0.1.0
  */
-export const trace = (ref: Endable, options: { readonly subtree?: boolean } = {}): Stream.Stream<TraceEvent> =>
-  Stream.callback<TraceEvent>(
+export const trace = (ref: Endable, options: TraceOptions = {}): Stream.Stream<TraceEvent> => {
+  const { redact, subtree = false } = options
+  const events = Stream.callback<TraceEvent>(
     (queue) =>
       Effect.asVoid(
         Effect.acquireRelease(
-          Effect.sync(() =>
-            attach(slotOf(ref), options.subtree === true, (event) => void Queue.offerUnsafe(queue, event))
-          ),
+          Effect.sync(() => attach(slotOf(ref), subtree, (event) => void Queue.offerUnsafe(queue, event))),
           (detach) => Effect.sync(detach)
         )
       ),
     { bufferSize: 4_096, strategy: "sliding" }
   )
+  return redact === undefined ? events : Stream.map(events, redacted(redact))
+}

@@ -181,7 +181,8 @@ export const Service =
 
 const openGroups = <A, Key>(id: string, existing: Option.Option<Shape<A, Key>>) => {
   const before = Option.getOrUndefined(existing)
-  const groups = before instanceof Groups && before.closed ? (before as Groups<A, Key>) : new Groups<A, Key>(id)
+  const groups =
+    before instanceof Groups && before.closed ? (before as unknown as Groups<A, Key>) : new Groups<A, Key>(id)
   return Effect.as(
     Effect.acquireRelease(
       Effect.sync(() => groups.open()),

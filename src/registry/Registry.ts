@@ -227,7 +227,9 @@ const openNames = <A, Value, Name>(id: string, existing: Option.Option<Shape<A, 
     const locks = yield* RcMap.make({ lookup: (_name: Name) => Semaphore.make(1) })
     const before = Option.getOrUndefined(existing)
     const names =
-      before instanceof Names && before.closed ? (before as Names<A, Value, Name>) : new Names<A, Value, Name>(id)
+      before instanceof Names && before.closed
+        ? (before as unknown as Names<A, Value, Name>)
+        : new Names<A, Value, Name>(id)
     yield* Effect.acquireRelease(
       Effect.sync(() => names.open(locks)),
       () => Effect.sync(() => names.close())

@@ -16,7 +16,9 @@ export type { Crash }
  * - `MailboxFull`: there was no room and the sender would not or could not wait.
  * - `Restarted`: the recipient restarts without its queue (`onRestart: "discard"`).
  * - `NoMembers`: the recipient is a router with nobody to give it to.
- * - `Poisoned`: it crashed the recipient more often than `redeliver` allows.
+ * - `Poisoned`: it crashed the recipient, or came back to its channel, more often than `redeliver` allows.
+ * - `Rejected`: a reader of its channel said that nobody can do it.
+ * - `BufferFull`: a stage emitted more than was asked for and more than its buffer holds.
  *
  * @category models
  * @since 0.1.0
@@ -28,6 +30,8 @@ export type DeadLetterReason =
   | { readonly _tag: "Restarted" }
   | { readonly _tag: "NoMembers" }
   | { readonly _tag: "Poisoned"; readonly crashes: ReadonlyArray<Crash> }
+  | { readonly _tag: "Rejected" }
+  | { readonly _tag: "BufferFull"; readonly capacity: number }
 
 /**
  * An undeliverable message: who should have got it, what it was, who sent it when that is known, and why it failed.

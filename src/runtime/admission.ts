@@ -155,15 +155,21 @@ export class Admission {
     const { suspect } = this
     if (suspect === undefined) return
     if (suspect.state === "tried") this.suspect = undefined
-    else if (suspect.state === "queued" && suspect.is(item, payload)) {
+    else if (suspect.state !== "held" && suspect.is(item, payload)) {
       suspect.state = "tried"
       this.alone = true
     }
   }
 
+  /** A message is put aside, stashed or postponed: what is known of it is known when it is handled at last. */
+  putAside(item: Item, payload: unknown): void {
+    const { suspect } = this
+    if (suspect?.state === "tried" && suspect.is(item, payload)) suspect.state = "aside"
+  }
+
   /** A message has crashed the actor, again or for the first time. */
   crashed(item: Item, payload: unknown, crash: Crash): void {
-    const again = this.suspect?.state === "tried" && this.suspect.is(item, payload)
+    const again = this.suspect?.is(item, payload) === true
     if (!again) this.suspect = new Suspect(item, payload)
     this.suspect!.crashes.push(crash)
     this.suspect!.state = "held"
@@ -190,8 +196,8 @@ const DEFAULT = 128
 export const clampPriority = (priority: number): number =>
   priority >= 255 ? 255 : priority > 0 ? Math.trunc(priority) : 0
 
-const payloadBytes = (message: Message): number => {
-  const payload = message.payload
+/** Buffers and strings, one level deep. @internal */
+export const payloadBytes = ({ payload }: Pick<Message, "payload">): number => {
   let bytes = sizeOfValue(payload)
   if (typeof payload === "object" && payload !== null && !ArrayBuffer.isView(payload)) {
     for (const value of Object.values(payload)) bytes += sizeOfValue(value)

@@ -89,6 +89,14 @@ export class Envelope implements Marks {
     return Infinity
   }
 
+  /** Nobody waits for the outcome any more, or it is known. A tell has none. */
+  get isOver(): boolean {
+    return false
+  }
+
+  /** Leaves the actor that has it: it is answered, or handled by another run or actor. */
+  unlink(): void {}
+
   /** The actor takes it: from here on it is answered, or told why not. `false`: nobody waits for it any more. */
   begin(_to: Receiver): boolean {
     return true
@@ -102,7 +110,7 @@ export class Envelope implements Marks {
   /** The handler's answer; a tell has nobody to give it to. */
   succeed(_value: unknown): void {}
 
-  /** The actor that has it gave it to another. */
+  /** The actor that has it is done with it without an answer: it gave it to another, or nobody waits any more. */
   forwarded(): void {}
 
   /** A failure that the protocol declares as a reply. */
@@ -122,8 +130,14 @@ export class Envelope implements Marks {
 export abstract class Request extends Envelope {
   target: Receiver | undefined = undefined
   exit: Exit.Exit<unknown, unknown> | undefined = undefined
+  /** Somebody is told of its outcome, and it is with an actor. As marks, on the prototype until it is so. */
+  declare isHeard: boolean
   private before: Request | undefined = undefined
   private after: Request | undefined = undefined
+
+  static {
+    Object.assign(this.prototype, { isHeard: false })
+  }
 
   override get asked(): Request | undefined {
     return this
@@ -137,6 +151,10 @@ export abstract class Request extends Envelope {
   /** Called once, when the outcome is known. */
   protected abstract settled(): void
   protected abstract undeliveredExit(why: Undelivered): Exit.Exit<never, unknown>
+
+  override get isOver(): boolean {
+    return this.exit !== undefined
+  }
 
   override begin(to: Receiver): boolean {
     if (this.exit !== undefined) return false
@@ -162,6 +180,11 @@ export abstract class Request extends Envelope {
     this.undelivered = () => true
   }
 
+  /** Whether another actor answers it. */
+  get isHandedOn(): boolean {
+    return Object.hasOwn(this, "undelivered")
+  }
+
   override undelivered(why: Undelivered): boolean {
     if (this.exit === undefined) this.settle(this.undeliveredExit(why))
     return true
@@ -169,7 +192,7 @@ export abstract class Request extends Envelope {
 
   settle(exit: Exit.Exit<unknown, unknown>): void {
     this.exit = exit
-    if (this.target !== undefined) this.unlink()
+    this.unlink()
     this.settled()
   }
 
@@ -180,12 +203,24 @@ export abstract class Request extends Envelope {
     to.inflight = this
   }
 
-  /** Leaves the actor that has it: it is answered, or another actor takes it over. */
-  unlink(): void {
+  override unlink(): void {
+    if (this.target === undefined) return
     if (this.before !== undefined) this.before.after = this.after
-    else this.target!.inflight = this.after
+    else this.target.inflight = this.after
     if (this.after !== undefined) this.after.before = this.before
     this.before = this.after = this.target = undefined
+  }
+}
+
+/**
+ * What an actor gives itself. Nobody sent it: the rules of the mailbox do not count it, it is never given up for another, and
+ * it is no dead letter.
+ *
+ * @internal
+ */
+export class Own extends Envelope {
+  override undelivered(): boolean {
+    return true
   }
 }
 
@@ -194,7 +229,7 @@ export abstract class Request extends Envelope {
  *
  * @internal
  */
-export class Task extends Envelope {
+export class Task extends Own {
   private readonly work: () => unknown
   constructor(work: () => unknown) {
     super(-1, undefined)
@@ -202,10 +237,6 @@ export class Task extends Envelope {
   }
   override deliver(_to: Receiver): unknown {
     return this.work()
-  }
-  // Work that was never done is nobody's message.
-  override undelivered(): boolean {
-    return true
   }
 }
 

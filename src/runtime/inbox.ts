@@ -9,11 +9,14 @@
 import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type MailboxRule, type Waiter } from "./admission.ts"
 import type { DeadLetterReason, Recipient } from "./DeadLetters.ts"
 import type { Urgent } from "./dispatcher.ts"
-import { DEFAULT_PRIORITY, type Envelope, Task, type Undelivered } from "./envelope.ts"
+import { DEFAULT_PRIORITY, Own, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { type Item, Mailbox } from "./mailbox.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
+
+/** Why a mailbox loses a message: all but what only channels know. */
+type LossReason = Exclude<DeadLetterReason, { readonly _tag: "Rejected" }>
 
 /**
  * Whether a message was taken in. `full`: the sender may wait for room; nothing has been recorded.
@@ -84,7 +87,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   }
 
   /** As `post`, for a message that the actor gives itself. */
-  postOwn(message: Envelope): void {
+  postOwn(message: Own): void {
     if (this.state === State.Ended) return
     this.insert(message, undefined, DEFAULT_PRIORITY)
     if (this.state === State.Idle) this.wake()
@@ -97,12 +100,12 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return () => waiters.delete(waiter)
   }
 
-  fullReason(): DeadLetterReason {
+  fullReason(): LossReason {
     return { _tag: "MailboxFull", capacity: this.capacity }
   }
 
   /** Records a message that nobody will handle; a request is told why instead. */
-  lose(item: Item, payload: unknown, reason: DeadLetterReason): "lost" {
+  lose(item: Item, payload: unknown, reason: LossReason): "lost" {
     if (typeof item !== "number" && item.undelivered(undeliveredBecause(reason))) return "lost"
     const message = this.describe(item, payload)
     const sender = typeof item === "number" ? undefined : item.sender
@@ -159,7 +162,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   }
 
   /** Takes everything that is queued or waits for room, in order. */
-  protected loseAll(reason: DeadLetterReason): void {
+  protected loseAll(reason: LossReason): void {
     this.admission?.emptied()
     const kept: Array<Task> = []
     for (let item = this.next(); item !== undefined; item = this.next()) {
@@ -225,8 +228,8 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
 
   /** A message leaves a mailbox with rules: senders that wait for room get it. */
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
-    if (admission.redeliver > 0 && !(item instanceof Task)) admission.handling(item, payload)
-    if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
+    if (admission.redeliver > 0 && !(item instanceof Own)) admission.handling(item, payload)
+    if (admission.countsBytes && !(item instanceof Own)) admission.taken(this.describe(item, payload))
     if (admission.waiters.size === 0) return
     for (const waiter of admission.waiters) {
       if (admission.isFull(this.size, this.describe(waiter.item, waiter.payload))) return
@@ -253,18 +256,19 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       }
       if (admission.overflow === "drop-newest") return this.dropped(item, payload, "drop-newest")
       if (admission.overflow === "reject") return this.lose(item, payload, this.fullReason())
-      this.dropOldest(admission)
+      // Its own work does not count: where there is nothing else, there is room.
+      if (!this.dropOldest(admission)) break
     }
     admission.added(message)
     return this.accept(item, payload, admission.priority(item, message))
   }
 
-  /** Gives up the oldest message; the actor's own work goes behind what is left instead. */
-  private dropOldest(admission: Admission): void {
-    const kept: Array<Task> = []
+  /** Gives up the oldest message, if there is one; the actor's own work goes behind what is left instead. */
+  private dropOldest(admission: Admission): boolean {
+    const kept: Array<Own> = []
     let item = this.nextToDrop()
     let payload = this.payload()
-    while (item instanceof Task) {
+    while (item instanceof Own) {
       kept.push(item)
       item = this.nextToDrop()
       payload = this.payload()
@@ -273,7 +277,8 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       if (admission.countsBytes) admission.taken(this.describe(item, payload))
       this.dropped(item, payload, "drop-oldest")
     }
-    for (const task of kept) this.insert(task, undefined, DEFAULT_PRIORITY)
+    for (const own of kept) this.insert(own, undefined, DEFAULT_PRIORITY)
+    return item !== undefined
   }
 
   private accept(item: Item, payload: unknown, priority: number): Verdict {
@@ -314,12 +319,13 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   }
 }
 
-const undeliveredBecause = (reason: DeadLetterReason): Undelivered => {
+const undeliveredBecause = (reason: LossReason): Undelivered => {
   switch (reason._tag) {
     case "NotRunning":
     case "NoMembers":
       return reason
     case "MailboxFull":
+    case "BufferFull":
       return { _tag: "MailboxFull", capacity: reason.capacity, waited: undefined }
     case "Draining":
       return { _tag: "NotRunning", exit: ExitReason.Normal }

@@ -98,10 +98,13 @@ interface Running {
 /** What few incarnations have. */
 interface Rare {
   asking: Set<Outgoing> | undefined
+  /** How much is under way beside its messages: effects, streams that somebody waits for. */
+  beside: number
   endListeners: Set<EndListener> | undefined
   restartHooks: ReadonlyArray<Hook>
   stopHooks: ReadonlyArray<Hook>
   states: Map<string, Kept> | undefined
+  inside: ReadonlyArray<Inside>
   seeds: ReadonlyMap<string, unknown> | undefined
 }
 
@@ -115,9 +118,22 @@ export interface Kept {
   readonly redact: ((state: unknown) => unknown) | undefined
 }
 
+/**
+ * What is inside of an incarnation besides the state it keeps by name.
+ *
+ * @internal
+ */
+export interface Inside {
+  /** State of its own, by name. */
+  readonly states?: ReadonlyMap<string, Kept>
+  /** The messages that it has put aside until later, the oldest first. */
+  readonly waiting: ReadonlyArray<string>
+}
+
 const NO_STATES: ReadonlyMap<string, Kept> = new Map()
 
 const NO_HOOKS: ReadonlyArray<Hook> = []
+const NOTHING: ReadonlyArray<Inside> = []
 
 /** @internal */
 export class Incarnation {
@@ -147,10 +163,12 @@ export class Incarnation {
   private get rare(): Rare {
     return (this.rareOrNone ??= {
       asking: undefined,
+      beside: 0,
       endListeners: undefined,
       restartHooks: NO_HOOKS,
       stopHooks: NO_HOOKS,
       states: undefined,
+      inside: NOTHING,
       seeds: undefined
     })
   }
@@ -228,8 +246,21 @@ export class Incarnation {
     return seeds?.has(name) === true ? (seeds.get(name) as S) : initial
   }
 
+  /** Shows more of itself to those who may look at it. */
+  show(inside: Inside): void {
+    this.rare.inside = [...this.rare.inside, inside]
+  }
+
   get states(): ReadonlyMap<string, Kept> {
-    return this.rareOrNone?.states ?? NO_STATES
+    if (this.rareOrNone === undefined) return NO_STATES
+    const { inside, states = NO_STATES } = this.rareOrNone
+    const own = inside.flatMap((each) => [...(each.states ?? NO_STATES)])
+    return own.length === 0 ? states : new Map([...own, ...states])
+  }
+
+  /** The messages that it has put aside until later. */
+  get waiting(): ReadonlyArray<string> {
+    return this.rareOrNone === undefined ? [] : this.rareOrNone.inside.flatMap(({ waiting }) => waiting)
   }
 
   stateOf(name: string): Option.Option<unknown> {
@@ -260,7 +291,25 @@ export class Incarnation {
   /** Runs an effect beside the messages; it is interrupted when the incarnation ends. */
   runBeside(effect: Effect.Effect<unknown, unknown>, item: Item, payload: unknown): Fiber.Fiber<unknown, unknown> {
     const context = this.contextOf(new Turn(this, true, item, payload))
-    return Fiber.runIn(Effect.runForkWith(context)(effect), this.scope)
+    const fiber = Fiber.runIn(Effect.runForkWith(context)(effect), this.scope)
+    fiber.addObserver(this.busyBeside())
+    return fiber
+  }
+
+  /** Something is under way beside its messages, until what comes back is called. */
+  busyBeside(): () => void {
+    const { rare } = this
+    rare.beside++
+    let busy = true
+    return () => {
+      if (busy) rare.beside--
+      busy = false
+    }
+  }
+
+  /** Whether anything is under way beside its messages. */
+  get isBusyBeside(): boolean {
+    return this.rareOrNone !== undefined && this.rareOrNone.beside > 0
   }
 
   /**

@@ -1,6 +1,7 @@
 /**
  * A slot: the place of an actor, with its mailbox and its name. It outlives the incarnations that run in it, so a ref to
- * it stays good across restarts. This file is its life; its turns are in `turns.ts`, its sending side in `inbox.ts`.
+ * it stays good across restarts. This file is its life; its turns are in `turns.ts`, its pauses in `pausing.ts`, its sending side
+ * in `inbox.ts`.
  *
  * Invariants:
  * 1. The next incarnation begins only when the one before has ended.
@@ -17,10 +18,11 @@ import { Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { Incarnation } from "./incarnation.ts"
 import { keepShape } from "./shapes.ts"
+import { Pausing, type Waiting } from "./pausing.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
-import { type Tap, tapped } from "./taps.ts"
-import { type CompiledHandler, NO_HANDLERS, type Program, Turns } from "./turns.ts"
+import { type Tap, tapped, tell } from "./taps.ts"
+import { type CompiledHandler, NO_HANDLERS, type Program, type Taken } from "./turns.ts"
 
 /**
  * Who decides about a slot: a supervisor, or the scope that spawned it.
@@ -53,20 +55,25 @@ interface Rare {
   readonly audience: Audience
   downCallbacks: ReadonlyArray<Watcher>
   releaseCallbacks: ReadonlyArray<() => void>
-  pauseCallbacks: ReadonlyArray<() => void>
+  /** Those who wait until it takes no message. */
+  pausing: ReadonlyArray<Waiting>
   /** Those who look at its messages, and the handlers that they look past. */
   taps: Set<Tap> | undefined
   untapped: ReadonlyArray<CompiledHandler>
   /** What comes in the place of the incarnation that ends, and what to do when it is not to come. */
   replacement: { readonly begin: () => void; readonly cancel: () => void } | undefined
+  /** One program makes way for another: it stays as paused as it is. */
+  exchanging: boolean
 }
 
 const NOBODY: ReadonlyArray<never> = []
 
 const INIT = new Task(() => undefined)
 
+const KEPT_ON_EXCHANGE = State.DrainRequested | State.PauseRequested
+
 /** @internal */
-export class Slot extends Turns {
+export class Slot extends Pausing {
   /** How many incarnations have been begun. */
   incarnations = 0
   program: Program
@@ -105,10 +112,11 @@ export class Slot extends Turns {
       audience: new Audience(),
       downCallbacks: NOBODY,
       releaseCallbacks: NOBODY,
-      pauseCallbacks: NOBODY,
+      pausing: NOBODY,
       taps: undefined,
       untapped: NO_HANDLERS,
-      replacement: undefined
+      replacement: undefined,
+      exchanging: false
     })
   }
 
@@ -127,27 +135,12 @@ export class Slot extends Turns {
     return this.state === State.Down || this.state === State.Ended
   }
 
-  get isIdle(): boolean {
-    return this.state === State.Idle
-  }
-
-  /** Whether a message is being handled. */
-  get isBusy(): boolean {
-    return this.state === State.Running || this.state === State.Suspended
-  }
-
-  /** Whether it takes messages now, and will go on to. */
-  get isOpen(): boolean {
-    if (this.state < State.Idle || this.state > State.Suspended || this.state === State.Paused) return false
-    return (this.control & ~State.ContinueRequested) === 0
-  }
-
   get isUp(): boolean {
     return this.state >= State.Starting && this.state <= State.Failing
   }
 
   get status(): "starting" | "running" | "suspended" | "restarting" | "stopping" | "stopped" {
-    if (this.state === State.Paused) return "suspended"
+    if (this.state === State.Paused) return (this.control & State.PauseRequested) === 0 ? "running" : "suspended"
     if (this.state === State.Ended) return "stopped"
     if (this.state === State.Stopping) return "stopping"
     if (this.state === State.Starting) return "starting"
@@ -173,12 +166,18 @@ export class Slot extends Turns {
     if (exit !== undefined) return this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>)
     incarnation.fiber = fiber
     fiber.addObserver((exit) => this.onInit(incarnation, exit as Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>))
-    if ((this.control & (State.KillRequested | State.StopRequested)) !== 0) fiber.interruptUnsafe()
+    if ((this.control & (State.KillRequested | State.StopRequested)) !== 0 || this.isFailing) fiber.interruptUnsafe()
+  }
+
+  /** It failed beside its messages, and its owner is about to hear of it. */
+  private get isFailing(): boolean {
+    return this.state === State.Failing
   }
 
   private onInit(incarnation: Incarnation, exit: Exit.Exit<ReadonlyArray<CompiledHandler>, unknown>): void {
     if (incarnation !== this.incarnation) return
     incarnation.fiber = undefined
+    if (this.isFailing) return
     if (exit._tag === "Failure") {
       const reason = this.rareOrNone?.stopReason ?? ExitReason.Failed(exit.cause)
       return this.endIncarnation(reason, false)
@@ -248,41 +247,16 @@ export class Slot extends Turns {
 
   // --- Pause ---
 
-  /**
-   * Takes no message after the one at hand, until `unpause` or the next incarnation. Calls back when that is so, or when
-   * there is nothing left to pause.
-   */
-  pause(done: () => void): void {
-    if (this.state === State.Paused || this.state >= State.Stopping) return done()
-    this.control |= State.PauseRequested
-    this.tellFollowers()
-    if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
-    if (this.state === State.Paused) return done()
-    this.rare.pauseCallbacks = [...this.rare.pauseCallbacks, done]
+  protected get pausing(): ReadonlyArray<Waiting> {
+    return this.rareOrNone?.pausing ?? NOBODY
   }
 
-  /** Goes on with what has come in since. */
-  unpause(): void {
-    this.control &= ~State.PauseRequested
-    if (this.state !== State.Paused) this.tellPaused()
-    else {
-      this.state = State.Running
-      this.endTurn()
-    }
-    this.tellFollowers()
+  protected set pausing(pausing: ReadonlyArray<Waiting>) {
+    this.rare.pausing = pausing
   }
 
-  protected paused(): void {
-    this.state = State.Paused
-    this.tellPaused()
-  }
-
-  private tellPaused(): void {
-    const rare = this.rareOrNone
-    if (rare === undefined || rare.pauseCallbacks === NOBODY) return
-    const callbacks = rare.pauseCallbacks
-    rare.pauseCallbacks = NOBODY
-    for (const callback of callbacks) callback()
+  protected get isExchanging(): boolean {
+    return this.rareOrNone?.exchanging === true
   }
 
   /** Gives back what it can do without until its next message; only while it has nothing to do. */
@@ -330,6 +304,8 @@ export class Slot extends Turns {
   private decide(cause: Cause.Cause<unknown>): void {
     if ((this.control & State.StopRequested) !== 0) return this.stopRequested()
     if (Cause.hasInterruptsOnly(cause)) return this.endIncarnation(ExitReason.Interrupted, false)
+    // It has not come up: that is a failed start, and nothing to decide about.
+    if (this.started !== undefined) return this.endIncarnation(ExitReason.Failed(cause), false)
     const directive = this.owner.onFailure(this, cause)
     if (directive !== "resume") return this.endIncarnation(ExitReason.Failed(cause), directive === "restart")
     if (this.admission !== undefined) this.giveUpSuspect(this.admission)
@@ -341,7 +317,7 @@ export class Slot extends Turns {
   protected endIncarnation(reason: ExitReason.ExitReason, restarts: boolean): void {
     const incarnation = this.incarnation!
     this.state = State.Stopping
-    this.control &= State.DrainRequested
+    this.control &= this.isExchanging ? KEPT_ON_EXCHANGE : State.DrainRequested
     if (this.rareOrNone !== undefined) this.rareOrNone.stopReason = undefined
     this.incarnation = undefined
     this.handlers = NO_HANDLERS
@@ -403,7 +379,7 @@ export class Slot extends Turns {
     if (started === undefined && this.system.observed) {
       this.system.emit({ _tag: "ActorExited", path: this.path, incarnation: this.incarnations, reason })
     }
-    this.tellPaused()
+    this.tellPaused(State.Pauses)
     const downCallbacks = this.rareOrNone?.downCallbacks
     if (this.rareOrNone !== undefined) this.rareOrNone.downCallbacks = NOBODY
     this.started = undefined
@@ -439,6 +415,7 @@ export class Slot extends Turns {
     if (suspect?.state === "held") this.lose(suspect.item, suspect.payload, { _tag: "NotRunning", exit: reason })
     if (suspect !== undefined) this.admission!.suspect = undefined
     this.loseAll({ _tag: "NotRunning", exit: reason })
+    this.tellPaused(State.Pauses)
     const audience = this.rareOrNone?.audience
     audience?.unwatchAll()
     if (this.system.observed && this.incarnations > 0) {
@@ -455,20 +432,31 @@ export class Slot extends Turns {
   // --- Replacing ---
 
   /**
-   * Ends this incarnation and begins the next one, of another program and with state of its choice; its owner hears nothing
-   * of it. Only between two messages. Calls back as `start` does; with an interruption when it was told to end meanwhile,
-   * which its owner then hears of.
+   * Ends this incarnation and begins the next one, which `begin` chooses once that is over: it sets the program, and gives the
+   * state to begin with; its owner hears nothing of it. Only between two messages. Calls back as `start` does; with an
+   * interruption when it was told to end meanwhile, which its owner then hears of. What follows ends with `exchanged`.
    */
-  replace(program: Program, seeds: ReadonlyMap<string, unknown>, started: Started): void {
+  replace(begin: () => ReadonlyMap<string, unknown>, started: Started): void {
+    this.rare.exchanging = true
     this.rare.replacement = {
       begin: () => {
         this.rare.replacement = undefined
-        this.program = program
-        this.start(started, seeds)
+        this.start(started, begin())
       },
       cancel: () => started(Exit.interrupt())
     }
     this.endIncarnation(ExitReason.Shutdown("replaced"), true)
+  }
+
+  /** What comes up is not wanted any more. */
+  giveUpStart(): void {
+    if (this.state === State.Starting) this.incarnation!.fiber?.interruptUnsafe()
+  }
+
+  /** One program runs again; or, where none does, the next one begins afresh. */
+  exchanged(runs: boolean): void {
+    this.rare.exchanging = false
+    if (!runs) this.control &= ~State.PauseRequested
   }
 
   private cancelReplacement(): void {
@@ -492,6 +480,12 @@ export class Slot extends Turns {
     }
   }
 
+  /** A message is handled without its handler being called for it. */
+  tookAlong(tag: number, { item, payload }: Taken): void {
+    const taps = this.rareOrNone?.taps
+    if (taps !== undefined) tell(taps, tag, payload, typeof item === "number" ? undefined : item.asked)
+  }
+
   private rewire(handlers: ReadonlyArray<CompiledHandler>): void {
     this.rare.untapped = handlers
     this.handlers = handlers === NO_HANDLERS ? handlers : tapped(this, handlers, this.rare.taps!)
@@ -513,7 +507,7 @@ export class Slot extends Turns {
     return this.rare.audience.follow(follower)
   }
 
-  private tellFollowers(): void {
+  protected tellFollowers(): void {
     this.rareOrNone?.audience.tellFollowers()
   }
 

@@ -36,5 +36,9 @@ export const ContinueRequested = 4
 export const DrainRequested = 8
 /** @internal */
 export const PauseRequested = 16
+/** As a pause, for as long as somebody changes it. @internal */
+export const HoldRequested = 32
+/** It takes no message. @internal */
+export const Pauses = PauseRequested | HoldRequested
 /** What has to be done before the next message, and before being idle. @internal */
-export const Orders = KillRequested | StopRequested | ContinueRequested | PauseRequested
+export const Orders = KillRequested | StopRequested | ContinueRequested | Pauses

@@ -21,8 +21,11 @@ export class Suspect {
   readonly item: Item
   readonly payload: unknown
   readonly crashes: Array<Crash> = []
-  /** `held` until it is known whether there is a next incarnation, `queued` for it, then `tried`. */
-  state: "held" | "queued" | "tried" = "held"
+  /**
+   * `held` until it is known whether there is a next incarnation, `queued` for it, then `tried`; `aside` where that put it off
+   * until later.
+   */
+  state: "held" | "queued" | "tried" | "aside" = "held"
 
   constructor(item: Item, payload: unknown) {
     this.item = item

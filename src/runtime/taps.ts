@@ -19,29 +19,37 @@ export interface Tap {
 type Handlers = Receiver["handlers"]
 
 /** @internal */
-export const tapped = (to: Receiver, handlers: Handlers, taps: ReadonlySet<Tap>): Handlers => {
-  const known = new WeakSet<Request>()
-  return handlers.map((handler, tag) => (payload) => {
-    const request = begun(to, tag, payload, known)
-    for (const tap of taps) tap.received(tag, payload, request)
-    if (request !== undefined) onSettled(request, (exit) => taps.forEach((tap) => tap.settled(tag, exit, request)))
+export const tapped = (to: Receiver, handlers: Handlers, taps: ReadonlySet<Tap>): Handlers =>
+  handlers.map((handler, tag) => (payload) => {
+    tell(taps, tag, payload, begun(to, tag, payload))
     return handler(payload)
   })
+
+/** A message has been taken. @internal */
+export const tell = (taps: ReadonlySet<Tap>, tag: number, payload: unknown, request: Request | undefined): void => {
+  for (const tap of taps) tap.received(tag, payload, request)
+  if (request !== undefined) listen(request, tag, taps)
 }
 
 /** A handler is not told of what it is called for: a request has just put itself at the front. */
-const begun = (to: Receiver, tag: number, payload: unknown, known: WeakSet<Request>): Request | undefined => {
+const begun = (to: Receiver, tag: number, payload: unknown): Request | undefined => {
   const first = to.inflight
-  if (first === undefined || first.tag !== tag || first.payload !== payload || known.has(first)) return undefined
-  known.add(first)
-  return first
+  return first === undefined || first.tag !== tag || first.payload !== payload || first.isHeard ? undefined : first
 }
 
-/** A property of this one request, so that requests at which nobody looks have nothing to look for. */
-const onSettled = (request: Request, settled: (exit: Exit.Exit<unknown, unknown>) => void): void => {
-  const settle = request.settle.bind(request)
+/** Properties of this one request, so that requests at which nobody looks have nothing to look for. */
+const listen = (request: Request, tag: number, taps: ReadonlySet<Tap>): void => {
+  const before = Object.hasOwn(request, "isHeard")
+  request.isHeard = true
+  if (before) return
+  const { settle, unlink } = request
   request.settle = (exit) => {
-    settled(exit)
-    settle(exit)
+    for (const tap of taps) tap.settled(tag, exit, request)
+    settle.call(request, exit)
+  }
+  // Taken again, after a crash or out of a stash, it is a request still.
+  request.unlink = () => {
+    request.isHeard = false
+    unlink.call(request)
   }
 }

@@ -11,7 +11,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { isKept, type Receiver, Request, Task } from "./envelope.ts"
+import { isKept, Own, type Receiver, type Request, Task } from "./envelope.ts"
 import { Inbox, LONG } from "./inbox.ts"
 import type { Incarnation } from "./incarnation.ts"
 import type { Item } from "./mailbox.ts"
@@ -87,6 +87,26 @@ export abstract class Turns extends Inbox implements Receiver {
   protected abstract drained(): void
   protected abstract paused(): void
   abstract kill(): void
+
+  get isIdle(): boolean {
+    return this.state === State.Idle
+  }
+
+  /** Whether a message is being handled. */
+  get isBusy(): boolean {
+    return this.state === State.Running || this.state === State.Suspended
+  }
+
+  /** Whether it takes messages now, and will go on to. */
+  get isOpen(): boolean {
+    if (this.state < State.Idle || this.state > State.Suspended || this.state === State.Paused) return false
+    return (this.control & ~State.ContinueRequested) === 0
+  }
+
+  /** Whether it was told to take no message after the one at hand. */
+  get isToPause(): boolean {
+    return (this.control & State.PauseRequested) !== 0
+  }
 
   /** Just started: where that happened in somebody's turn, its own first turn is the next. */
   takeFirstTurn(): void {
@@ -172,9 +192,12 @@ export abstract class Turns extends Inbox implements Receiver {
   /** Puts messages that had their turn before all others, in order. Nobody gets what nobody waits for any more. */
   putBack(taken: ReadonlyArray<Taken>): void {
     for (const { item, payload } of taken.toReversed()) {
-      if (item instanceof Request) {
-        if (item.exit !== undefined) continue
-        if (item.target !== undefined) item.unlink()
+      if (typeof item !== "number") {
+        if (item.isOver) {
+          item.forwarded()
+          continue
+        }
+        item.unlink()
       }
       this.unshift(item, payload)
       this.admission?.added(this.describe(item, payload))
@@ -207,6 +230,11 @@ export abstract class Turns extends Inbox implements Receiver {
     this.fail(cause, item, payload)
     fiber?.interruptUnsafe()
     return true
+  }
+
+  /** A message is to be handled later: it is not cleared of having crashed the actor before. */
+  putsAside(item: Item, payload: unknown): void {
+    this.admission?.putAside(item, payload)
   }
 
   /** The message at hand has crashed it before: what is known of it. */
@@ -261,7 +289,7 @@ export abstract class Turns extends Inbox implements Receiver {
     const incarnation = this.incarnation!
     const fiber = incarnation.run(effect, item, payload)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return this.settle(exit, incarnation.takeItem(), payload)
+    if (exit !== undefined) return this.settleTurn(exit, incarnation)
     this.state = State.Suspended
     incarnation.fiber = fiber
     fiber.addObserver((exit) => this.onFiberExit(incarnation, fiber, exit))
@@ -274,10 +302,15 @@ export abstract class Turns extends Inbox implements Receiver {
     if (incarnation !== this.incarnation || incarnation.fiber !== fiber) return
     incarnation.fiber = undefined
     this.state = State.Running
-    const { payload } = incarnation.turn
-    if (!this.settle(exit, incarnation.takeItem(), payload)) return
+    if (!this.settleTurn(exit, incarnation)) return
     if (this.control !== 0 && !this.obey()) return
     this.endTurn()
+  }
+
+  /** Settles the message that the turn has come to, which need not be the one that it began with. */
+  private settleTurn(exit: Exit.Exit<unknown, unknown>, incarnation: Incarnation): boolean {
+    const { payload } = incarnation.turn
+    return this.settle(exit, incarnation.takeItem(), payload)
   }
 
   private settle(exit: Exit.Exit<unknown, unknown>, item: Item, payload: unknown): boolean {
@@ -309,8 +342,8 @@ export abstract class Turns extends Inbox implements Receiver {
   /** Keeps what crashed the actor for its next incarnation, where that is wanted. */
   private holdSuspect(cause: Cause.Cause<unknown>, item: Item, payload: unknown): boolean {
     const { admission } = this
-    if (admission === undefined || admission.redeliver === 0 || item instanceof Task) return false
-    if (item instanceof Request && item.target !== undefined) item.unlink()
+    if (admission === undefined || admission.redeliver === 0 || item instanceof Own) return false
+    if (typeof item !== "number") item.unlink()
     admission.crashed(item, payload, { at: this.system.timers.now(), cause })
     return true
   }
@@ -333,7 +366,7 @@ export abstract class Turns extends Inbox implements Receiver {
 
   /** Whether it was told to take no message from here on. */
   private pauses(): boolean {
-    if ((this.control & State.PauseRequested) === 0) return false
+    if ((this.control & State.Pauses) === 0) return false
     this.paused()
     return true
   }

@@ -292,10 +292,17 @@ export const ofBehavior = (
     // What is no behavior has no name: `validate` refuses it.
     options.id ?? (isBehavior(behavior) ? implOf(behavior as never).name : (undefined as never)),
     { _tag: "actor", behavior, provides },
-    options,
+    withNeedsOf(behavior, options),
     options.shutdown ?? SHUTDOWN,
     options.startTimeout ?? START_TIMEOUT
   )
+
+/** What a behavior needs its child does, besides what its spec names. */
+const withNeedsOf = (behavior: unknown, options: Options<never, unknown>): Options<never, unknown> => {
+  const needs = isBehavior(behavior) ? implOf(behavior as never).options.needs : undefined
+  if (needs === undefined || (options.needs !== undefined && !Array.isArray(options.needs))) return options
+  return { ...options, needs: [...needs, ...(options.needs ?? [])] }
+}
 
 /** @internal */
 export const ofEffect = (id: string, effect: Effect.Effect<unknown, unknown>, options: Options<never, unknown>) =>

@@ -36,6 +36,7 @@ import * as Actor from "../actor/Actor.ts"
 import { type ActorRef, make as makeRef, withTimeout } from "../actor/ActorRef.ts"
 import * as ActorSystem from "../actor/ActorSystem.ts"
 import { implOf, type MailboxOptions } from "../actor/Behavior.ts"
+import { checkOptions } from "../actor/behaviorOptions.ts"
 import type { EffectOf } from "../actor/Protocol.ts"
 import { stopSlot } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
@@ -51,7 +52,7 @@ import { type Owner, Slot } from "../runtime/slot.ts"
 export interface Options<R = never> {
   /** How the events wait that it has not heard yet. Default: unbounded. A full `suspend` mailbox holds up `publish`. */
   readonly mailbox?: Omit<MailboxOptions, "onRestart" | "redeliver" | "whileRestarting">
-  /** Told once when it hears no more: it was removed (`Shutdown`), has crashed (`Failed`), or the bus is over. */
+  /** Told once when it hears no more: it was removed or the bus is over (`Shutdown`), it has crashed (`Failed`). */
   readonly onEnd?: (reason: ExitReason.ExitReason) => Effect.Effect<unknown, never, R>
 }
 
@@ -67,6 +68,22 @@ export class HandlerExists extends Schema.TaggedError<HandlerExists>()("HandlerE
 }) {
   override get message(): string {
     return `${this.bus} has a handler "${this.id}" already: remove it first, or take another id`
+  }
+}
+
+/**
+ * The bus is over, so a handler would hear nothing. Where the bus is a child of a tree, take it from there again: it may have
+ * been restarted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BusEnded extends Schema.TaggedError<BusEnded>()("BusEnded", {
+  bus: Schema.String,
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `${this.bus} has ended, and "${this.id}" would hear nothing: add it to a bus that runs`
   }
 }
 
@@ -88,7 +105,7 @@ export interface EventBus<in out Event> {
     id: string,
     handler: (event: Event) => Result,
     options?: Options<R>
-  ) => Effect.Effect<void, HandlerExists, Scope.Scope | Exclude<ServicesOf<Result>, ActorContext> | R>
+  ) => Effect.Effect<void, HandlerExists | BusEnded, Scope.Scope | Exclude<ServicesOf<Result>, ActorContext> | R>
   /** Removes a handler once it is done with the event at hand. `false`: there was none. */
   readonly remove: (id: string) => Effect.Effect<boolean>
   /** Tells all handlers, and does not wait for them. */
@@ -106,11 +123,13 @@ class Hearer extends Actor.Service<Hearer>()("effect-otp/EventBus/Handler", {
 
 const SHUTDOWN_MILLIS = 5_000
 
+type Adding = Effect.Effect<void, HandlerExists | BusEnded, Scope.Scope>
 type Handler = (event: unknown) => Effect.Effect<void, unknown>
 
 class BusImpl implements Owner {
   readonly name: string
   private readonly slots = new Map<string, Slot>()
+  private hasEnded = false
 
   constructor(name: string) {
     this.name = name
@@ -126,22 +145,40 @@ class BusImpl implements Owner {
     slot.finish(reason)
   }
 
-  readonly add = (id: string, handler: Handler, { mailbox, onEnd }: Options = {}) =>
-    Effect.contextWith((context: Context.Context<Scope.Scope>): Effect.Effect<void, HandlerExists, Scope.Scope> => {
-      if (this.slots.has(id)) return Effect.fail(new HandlerExists({ bus: this.name, id }))
-      const impl = implOf(Hearer.behavior(Effect.succeed(Hearer.of({ Hear: handler }))))
-      const own = Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>
-      const slot = new Slot(ActorSystem.of(own), impl.program(undefined), this, own, this.name, id, mailbox)
-      makeRef(slot, impl.compiled)
-      this.slots.set(id, slot)
-      slot.watch((reason) => {
-        if (this.slots.get(id) === slot) this.slots.delete(id)
-        if (onEnd !== undefined) Effect.runForkWith(own)(onEnd(reason))
+  readonly add = (id: string, handler: Handler, { mailbox, onEnd }: Options = {}) => {
+    checkOptions(this.name, [], mailbox === undefined ? {} : { mailbox })
+    return Effect.uninterruptible(
+      Effect.contextWith((context: Context.Context<Scope.Scope>): Adding => {
+        if (this.hasEnded) return Effect.fail(new BusEnded({ bus: this.name, id }))
+        if (this.slots.has(id)) return Effect.fail(new HandlerExists({ bus: this.name, id }))
+        const own = Context.omit(Tracer.ParentSpan)(context) as Context.Context<never>
+        const slot = this.begin(id, handler, own, mailbox)
+        slot.watch((reason) => {
+          if (this.slots.get(id) === slot) this.slots.delete(id)
+          if (onEnd !== undefined) this.tell(slot, onEnd, reason)
+        })
+        return Effect.addFinalizer(() => this.end(slot))
       })
-      // Its handlers are there at once, so it is up when this returns.
-      slot.start(() => undefined)
-      return Effect.addFinalizer(() => this.end(slot))
-    })
+    )
+  }
+
+  /** Its handlers are there at once, so it is up when this returns. */
+  private begin(id: string, handler: Handler, own: Context.Context<never>, mailbox: Options["mailbox"]): Slot {
+    const impl = implOf(Hearer.behavior(Effect.succeed(Hearer.of({ Hear: handler }))))
+    const slot = new Slot(ActorSystem.of(own), impl.program(undefined), this, own, this.name, id, mailbox)
+    makeRef(slot, impl.compiled)
+    this.slots.set(id, slot)
+    slot.start(() => undefined)
+    return slot
+  }
+
+  private tell(slot: Slot, onEnd: NonNullable<Options["onEnd"]>, reason: ExitReason.ExitReason): void {
+    const told = Effect.catchCause(
+      Effect.suspend(() => onEnd(reason)),
+      (cause) => Effect.logWarning("onEnd of an event handler failed", cause)
+    )
+    Effect.runForkWith(slot.context)(Effect.annotateLogs(told, { bus: this.name, handler: slot.path }))
+  }
 
   readonly remove = (id: string) =>
     Effect.suspend(() => {
@@ -179,9 +216,10 @@ class BusImpl implements Owner {
 
   readonly handlers = Effect.sync(() => [...this.slots.keys()])
 
-  readonly endAll = Effect.suspend(() =>
-    Effect.forEach([...this.slots.values()].reverse(), (slot) => this.end(slot), { discard: true })
-  )
+  readonly endAll = Effect.suspend(() => {
+    this.hasEnded = true
+    return Effect.forEach([...this.slots.values()].reverse(), (slot) => this.end(slot), { discard: true })
+  })
 }
 
 /** Handlers take the time they need; whoever waits for them may stop to. One that crashes is gone before others go on. */

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import { isIgnored } from "../actor/ignore.ts"
 import { awaitDown, stopSlot } from "../actor/stopping.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
+import { provideOwn } from "../runtime/services.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import type { Child } from "./child.ts"
@@ -112,7 +113,7 @@ const startWithin = (child: Child): Started | Effect.Effect<Started> => {
     exit = started
   }
   child.state = "starting"
-  slot.context = child.tree.context
+  provideOwn(slot, child.tree.context)
   slot.start((started) => tell(started))
   if (exit !== undefined) return finished(child, exit)
   return Effect.callback<Started>((resume) => {

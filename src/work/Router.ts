@@ -86,7 +86,7 @@ export const behavior = <A, Id extends string, P extends Protocol, Self = never,
   actor: Class<A, Id, P>,
   options: Options<A, Self, Key>
 ): Behavior<A, void, never, Self> => {
-  const base = implOf((actor as Class<never, Id, P>).behavior(Effect.succeed({}) as never) as never)
+  const base = implOf((actor as unknown as Class<never, Id, P>).behavior(Effect.succeed({}) as never) as never)
   const route = options.route ?? "least-loaded"
   const flaw = routeFlaw(route)
   if (flaw !== undefined) throw new InvalidOption({ actor: `a router for ${base.name}`, ...flaw })
@@ -97,7 +97,7 @@ export const behavior = <A, Id extends string, P extends Protocol, Self = never,
     retries: 0,
     killAfter: Infinity,
     waitsForMembers: false,
-    boot: (router) => follow(router, options as Options<unknown, unknown, unknown>) as Effect.Effect<unknown>
+    boot: (router) => follow(router, options as unknown as Options<unknown, unknown, unknown>) as Effect.Effect<unknown>
   }) as never
 }
 

@@ -80,6 +80,10 @@ export class Job extends Request {
     return this.asked?.exit !== undefined
   }
 
+  override get isOver(): boolean {
+    return this.exit !== undefined || this.source?.isOver === true
+  }
+
   override deadline(): number {
     return this.source === undefined ? Infinity : this.source.deadline()
   }
@@ -112,7 +116,7 @@ export class Job extends Request {
   /** No member has it any more. */
   protected close(): void {
     this.exit = CLOSED
-    if (this.target !== undefined) this.unlink()
+    this.unlink()
     this.from.done(this)
   }
 
@@ -164,8 +168,19 @@ class StreamJob extends Job {
     return stream.deliver(to)
   }
 
+  override unlink(): void {
+    super.unlink()
+    this.source?.unlink()
+  }
+
   // What its handler comes to is the stream, not the end of it.
-  override succeed(): void {}
+  override succeed(stream: unknown): void {
+    this.source!.succeed(stream)
+  }
+
+  override fail(exit: Exit.Exit<never, unknown>): void {
+    this.source!.fail(exit)
+  }
 }
 
 keepShape(new Job(undefined as never, 0, undefined, undefined))

@@ -115,12 +115,12 @@ describe("what each category does", () => {
     }).pipe(quiet)
   )
 
-  it.effect("P3 a policy of one's own, per message", () =>
+  it.effect("P3 treatments of one's own, per message", () =>
     Effect.gen(function* () {
       const { incarnation, ref } = yield* bank(
         Supervisor.child(
           BankLive.pipe(
-            Interceptor.apply(Fault.handling({ tags: ["Bare"], policy: { business: "crash", fatal: "resume" } }))
+            Interceptor.apply(Fault.handling({ tags: ["Bare"], treatments: { business: "crash", fatal: "resume" } }))
           )
         )
       )
@@ -142,6 +142,134 @@ describe("what each category does", () => {
       assert.deepStrictEqual([got, yield* incarnation], [[1], 1])
     })
   )
+})
+
+describe("what each category does, at its edges", () => {
+  it.effect("P3 without any of this a declared error is the reply, and anything else ends the actor", () =>
+    Effect.gen(function* () {
+      const { incarnation, ref } = yield* bank(Supervisor.child(BankLive))
+      assert.deepStrictEqual(yield* Effect.flip(ref.ask.Pay({ how: "business" })), business)
+      assert.strictEqual(yield* incarnation, 1)
+      yield* Effect.flip(ref.ask.Bare({ how: "business" }))
+      assert.deepStrictEqual([yield* ref.ask.Count(), yield* incarnation], [0, 2])
+    }).pipe(quiet)
+  )
+
+  it.effect("P3 a business error that nobody asked for is logged, since nobody can be told", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => {
+      lines.push(String(Array.isArray(message) ? message[0] : message))
+    })
+    return Effect.gen(function* () {
+      const { ref } = yield* bank(Supervisor.child(Treated))
+      yield* ref.tell.Bare({ how: "business" })
+      assert.strictEqual(yield* ref.ask.Count(), 1)
+      assert.deepStrictEqual(lines, ["BusinessError insufficient-funds: no money"])
+      yield* Effect.flip(ref.ask.Bare({ how: "business" }))
+      assert.strictEqual(lines.length, 1)
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
+
+  it.effect("P3 the decision of a supervisor logs what it resumes after", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ logLevel }) => void lines.push(logLevel))
+    return Effect.gen(function* () {
+      const { ref } = yield* bank(Supervisor.child(BankLive, { onFailure: Fault.onFailure() }))
+      yield* ref.tell.Bare({ how: "recoverable" })
+      assert.strictEqual(yield* ref.ask.Count(), 1)
+      assert.isAbove(lines.length, 0)
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
+
+  it.effect("a stream that is classified as an error its message declares fails with that", () =>
+    Effect.gen(function* () {
+      class Lines extends Actor.Service<Lines>()("test/fault/Lines", {
+        Parse: { payload: { json: Schema.String }, success: Schema.Unknown, stream: true, error: Fault.BusinessError }
+      }) {}
+      const LinesLive = Lines.behavior(
+        Effect.succeed(Lines.of({ Parse: ({ json }) => Stream.map(Stream.make(json), (text) => JSON.parse(text)) }))
+      )
+      const ref = yield* Actor.spawn(LinesLive.pipe(Interceptor.apply(Fault.handling())))
+      const error = yield* Effect.flip(Stream.runDrain(ref.stream.Parse({ json: "{" })))
+      assert.deepInclude(error, { _tag: "BusinessError", code: "syntax" })
+    }).pipe(
+      Effect.provideService(Fault.Classify, (error) =>
+        error instanceof SyntaxError
+          ? new Fault.BusinessError({ code: "syntax", message: error.message })
+          : Fault.classify(error)
+      )
+    )
+  )
+
+  it.effect("a declared error of any class, what an interceptor refuses and what is dropped are left as they are", () =>
+    Effect.gen(function* () {
+      class Full extends Schema.TaggedError<Full>()("Full", {}) {}
+      class Box extends Actor.Service<Box>()("test/fault/Box", {
+        Put: { error: Full },
+        Refuse: {},
+        Drop: {},
+        Count: { success: Schema.Int }
+      }) {}
+      let count = 0
+      const BoxLive = Box.behavior(
+        Effect.succeed(
+          Box.of({ Put: () => Effect.fail(new Full()), Refuse: () => {}, Drop: () => {}, Count: () => ++count })
+        )
+      )
+      const Refusing = Interceptor.make({
+        handle: (next, { tag }) =>
+          tag === "Refuse" ? Interceptor.refuse(corrupt) : tag === "Drop" ? Interceptor.drop : next
+      })
+      const handled = BoxLive.pipe(Interceptor.apply(Refusing), Interceptor.apply(Fault.handling()))
+      const ref = yield* Actor.spawn(handled)
+      assert.deepStrictEqual(yield* Effect.flip(ref.ask.Put()), new Full())
+      assert.deepStrictEqual(told(yield* Effect.flip(ref.ask.Refuse())), ["HandlerFailed", corrupt])
+      const [, dropped] = told(yield* Effect.flip(ref.ask.Drop())) as [string, Interceptor.Dropped]
+      assert.strictEqual(dropped._tag, "Dropped")
+      assert.strictEqual(yield* ref.ask.Count(), 1)
+    }).pipe(Effect.provideService(Fault.Classify, () => business))
+  )
+
+  it.effect("a defect beside a typed error is what counts", () =>
+    Effect.gen(function* () {
+      const cause = Cause.combine(Cause.fail(business), Cause.die(new TypeError("a bug")))
+      assert.strictEqual(Fault.onFailure()(cause), "restart")
+      assert.strictEqual(Fault.onFailure()(Cause.fail(business)), "resume")
+    })
+  )
+})
+
+describe("classification, at its edges", () => {
+  it("U4 what was wrapped on its way is what it was", () => {
+    const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })
+    const fetchFailed = new TypeError("fetch failed", { cause: refused })
+    const wrapped = new Cause.UnknownError(fetchFailed)
+    for (const error of [refused, fetchFailed, wrapped]) {
+      const fault = Fault.classify(error)
+      assert.deepInclude(fault, { _tag: "SystemError", code: "ECONNREFUSED", recoverable: true })
+    }
+    assert.deepStrictEqual(
+      [fetchFailed, wrapped, new Error("")].map((error) => Fault.classify(error).message),
+      ["fetch failed", "connect ECONNREFUSED", "defect"]
+    )
+    assert.strictEqual(Fault.classify(new Error("odd", { cause: late })), late)
+    const circular = new Error("round")
+    circular.cause = circular
+    assert.strictEqual(Fault.category(Fault.classify(circular)), "fatal")
+  })
+
+  it.effect("U4 what another actor said is wrong with the request is what it said; its crash may be better soon", () =>
+    Effect.gen(function* () {
+      const { ref } = yield* bank(Supervisor.child(Treated))
+      assert.strictEqual(Fault.classify(yield* Effect.flip(ref.ask.Bare({ how: "business" }))), business)
+      const crash = Fault.classify(yield* Effect.flip(ref.ask.Bare({ how: "fatal" })))
+      assert.deepInclude(crash, { _tag: "SystemError", code: "HandlerFailed", recoverable: true })
+    }).pipe(quiet)
+  )
+
+  it("a limit that makes no sense is refused where it is given", () => {
+    assert.throws(() => Fault.timeout("the transfer", "soon" as never), /the limit of Fault.timeout must be a duration/)
+  })
 })
 
 describe("classification", () => {

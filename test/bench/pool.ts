@@ -4,7 +4,7 @@
  *
  *     node --expose-gc --conditions=effect-otp/source test/bench/pool.ts [rounds] [messages]
  *
- * Prints the times of fast rounds, and what they are above those of the one actor. `one actor again` shows how much two runs of the same
+ * Prints the processor time of fast rounds, and what they are above those of the one actor. `one actor again` shows how much two runs of the same
  * thing differ.
  */
 import { Duration, Effect, Fiber, Latch, Schema } from "effect"
@@ -49,7 +49,7 @@ const ways = {
   )
 }
 
-const [rounds, messages] = [Number(process.argv[2] ?? 60), Number(process.argv[3] ?? 20_000)]
+const [rounds, messages] = [Number(process.argv[2] ?? 30), Number(process.argv[3] ?? 50_000)]
 
 const kinds: Readonly<Record<string, (ref: ActorRef.ActorRef<Echo>, n: number) => Effect.Effect<unknown, unknown>>> = {
   "ask, answered at once": (ref, n) =>
@@ -78,10 +78,9 @@ const kinds: Readonly<Record<string, (ref: ActorRef.ActorRef<Echo>, n: number) =
     })
 }
 
-/** Of processor time: what else the machine does is not counted. */
+/** Of processor time: what else the machine does is not counted. Collections come when they come: a forced one costs what follows. */
 const seconds = (effect: Effect.Effect<unknown, unknown>) =>
   Effect.gen(function* () {
-    globalThis.gc?.()
     const from = process.cpuUsage()
     yield* effect
     const { system, user } = process.cpuUsage(from)

@@ -1,7 +1,7 @@
 /** ACTOR: ending after having been idle. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { Actor, type Behavior } from "effect-otp"
+import { Effect, Fiber, Schema, Stream } from "effect"
+import { Actor, ActorSystem, type Behavior, Stash } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { slotOf } from "../../src/actor/ActorRef.ts"
 
@@ -100,6 +100,120 @@ it.effect("ACTOR-37 a hibernating actor has given back its mailbox's room, and g
     }
     assert.strictEqual(heard.length, 3_000)
   })
+)
+
+// --- What somebody still needs ---
+
+class Desk extends Actor.Service<Desk>()("test/Desk", {
+  Work: {},
+  Watch: { success: Schema.Int, stream: true },
+  Get: { success: Schema.Int }
+}) {}
+
+const desk = (done: Array<string>) =>
+  Actor.spawn(
+    Desk.behavior(
+      Effect.gen(function* () {
+        const stash = yield* Stash.make()
+        return Desk.of({
+          Work: Actor.concurrent(() =>
+            Effect.andThen(
+              Effect.sleep("3 seconds"),
+              Effect.sync(() => void done.push("work"))
+            )
+          ),
+          Watch: () => Stream.concat(Stream.make(1), Stream.never),
+          Get: () => stash.keep
+        })
+      }),
+      { idle: { after: "1 second" } }
+    )
+  )
+
+it.effect("ACTOR-39 it does not end while something runs beside its messages, a stream is read, an asker waits", () =>
+  Effect.gen(function* () {
+    const done: Array<string> = []
+    const worker = yield* desk(done)
+    yield* worker.tell.Work()
+    yield* TestClock.adjust("3 seconds")
+    assert.deepStrictEqual(done, ["work"])
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(worker.status, "stopped")
+
+    const streaming = yield* desk(done)
+    const reading = yield* Effect.forkChild(Stream.runDrain(streaming.stream.Watch()), { startImmediately: true })
+    yield* TestClock.adjust("1 hour")
+    assert.strictEqual(streaming.status, "running")
+    yield* Fiber.interrupt(reading)
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(streaming.status, "stopped")
+
+    const asked = yield* desk(done)
+    const asking = yield* Effect.forkChild(Effect.exit(asked.ask.Get()), { startImmediately: true })
+    yield* TestClock.adjust("4 seconds")
+    assert.strictEqual(asked.status, "running")
+    yield* Fiber.interrupt(asking)
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(asked.status, "stopped")
+  })
+)
+
+it.effect("ACTOR-40 a message that takes longer than that is finished first", () =>
+  Effect.gen(function* () {
+    class Slow extends Actor.Service<Slow>()("test/Slow", { Work: {}, Quiet: {} }) {}
+    const done: Array<string> = []
+    const handlers = Slow.of({
+      Work: () =>
+        Effect.andThen(
+          Effect.sleep("2500 millis"),
+          Effect.sync(() => void done.push("work"))
+        ),
+      Quiet: () => void done.push("quiet")
+    })
+    for (const action of ["stop", { tell: "Quiet" }] as const) {
+      const ref = yield* Actor.spawn(Slow.behavior(Effect.succeed(handlers), { idle: { after: "1 second", action } }))
+      yield* ref.tell.Work()
+      yield* TestClock.adjust("2900 millis")
+      assert.deepStrictEqual([done.splice(0), ref.status], [["work"], "running"])
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual([done.splice(0), ref.status], action === "stop" ? [[], "stopped"] : [["quiet"], "running"])
+    }
+  })
+)
+
+it.effect("ACTOR-36 it is told, too, while somebody waits for its answer", () =>
+  Effect.gen(function* () {
+    class Patient extends Actor.Service<Patient>()("test/Patient", { Get: { success: Schema.String }, Quiet: {} }) {}
+    const behavior = Patient.behavior(
+      Effect.gen(function* () {
+        const stash = yield* Stash.make()
+        let quiet = false
+        return Patient.of({
+          Get: () => (quiet ? "nothing came" : stash.keep),
+          Quiet: () => {
+            quiet = true
+            return stash.unstashAll
+          }
+        })
+      }),
+      { idle: { after: "1 second", action: { tell: "Quiet" } } }
+    )
+    const ref = yield* Actor.spawn(behavior)
+    const asking = yield* Effect.forkChild(ref.ask.Get(), { startImmediately: true })
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(yield* Fiber.join(asking), "nothing came")
+  })
+)
+
+it.effect("ACTOR-34 nothing of it is left when the actor ends before", () =>
+  Effect.gen(function* () {
+    const { timers } = yield* ActorSystem.ActorSystem
+    const ref = yield* session({ after: "1 hour" })
+    const { heap } = timers as unknown as { readonly heap: ReadonlyArray<unknown> }
+    assert.strictEqual(heap.length, 1)
+    yield* Actor.stop(ref)
+    assert.strictEqual(heap.length, 0)
+  }).pipe(Effect.provide(ActorSystem.layer()))
 )
 
 it("ACTOR-38 an idle option that makes no sense is refused where it is written", () => {

@@ -1,7 +1,7 @@
 /** STASH: messages put aside and handled later, in their order, across crashes and ends. */
 import { assert, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Schema } from "effect"
-import { Actor, ActorContext, ActorSystem, type Behavior, Stash, Supervisor } from "effect-otp"
+import { Actor, ActorContext, ActorSystem, type Behavior, Control, Stash, Supervisor, Timers } from "effect-otp"
 import { TestClock } from "effect/testing"
 
 class Desk extends Actor.Service<Desk>()("test/Desk", {
@@ -274,3 +274,172 @@ it.effect("STASH-13 only messages can be kept, by the run that the stash was mad
     assert.strictEqual((yield* Effect.flip(theirs.ask.Shut())).reason._tag, "HandlerFailed")
   })
 )
+
+class Batches extends Actor.Service<Batches>()("test/Batches", {
+  Put: { payload: { n: Schema.Int }, success: Schema.Int },
+  Open: {},
+  Shut: {}
+}) {}
+
+const batches = (capacity: number) =>
+  Actor.spawn(
+    Batches.behavior(
+      Effect.gen(function* () {
+        const stash = yield* Stash.make({ capacity })
+        let open = false
+        return Batches.of({
+          Put: Actor.batched({
+            maxSize: 10,
+            run: (batch) => (open ? Effect.succeed(batch.map(({ n }) => n)) : stash.keep)
+          }),
+          Open: () => {
+            open = true
+            return stash.unstashAll
+          },
+          Shut: () => void (open = false)
+        })
+      })
+    )
+  )
+
+const putAll = (ref: Effect.Success<ReturnType<typeof batches>>) =>
+  Effect.forEach([1, 2, 3], (n) => Effect.forkChild(Effect.exit(ref.ask.Put({ n })), { startImmediately: true }))
+
+it.effect("STASH-14 a batch is kept as a whole, and comes back in its order", () =>
+  Effect.gen(function* () {
+    const ref = yield* batches(3)
+    const putting = yield* putAll(ref)
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual((yield* Control.status(ref)).postponed, ["Put", "Put", "Put"])
+    yield* ref.ask.Open()
+    assert.deepStrictEqual(
+      yield* Effect.forEach(putting, Fiber.join),
+      [1, 2, 3].map((n) => Exit.succeed(n))
+    )
+  })
+)
+
+it.effect("STASH-14 a batch that has no room as a whole is not kept at all", () =>
+  Effect.gen(function* () {
+    const ref = yield* batches(2)
+    const putting = yield* putAll(ref)
+    const exits = yield* Effect.forEach(putting, Fiber.join)
+    const reasons = exits.map((exit) => {
+      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      return (error as { readonly reason: { readonly _tag: string } }).reason._tag
+    })
+    assert.deepStrictEqual(reasons, ["HandlerFailed", "HandlerFailed", "HandlerFailed"])
+    assert.strictEqual((yield* ref.ended)._tag, "Failed")
+  }).pipe(Effect.provide(ActorSystem.layer()))
+)
+
+it.effect("STASH-15 what is in a stash is seen from outside", () =>
+  Effect.gen(function* () {
+    const ref = yield* Actor.spawn(Desk.behavior(Effect.suspend(() => desk(worldOf()))))
+    yield* ref.tell.Word({ text: "a" })
+    const asking = yield* Effect.forkChild(Effect.exit(ref.ask.Ask()), { startImmediately: true })
+    yield* ref.ask.Held()
+    assert.deepStrictEqual((yield* Control.status(ref)).postponed, ["Word", "Ask"])
+    yield* Fiber.interrupt(asking)
+  })
+)
+
+it.effect("STASH-16 a message that crashes the actor too often is given up, though it was stashed in between", () =>
+  Effect.gen(function* () {
+    const world = worldOf()
+    world.crashOn = "bad"
+    const { ref } = yield* supervised(world, { mailbox: { redeliver: 1 } })
+    yield* ref.tell.Word({ text: "bad" })
+    for (let n = 0; n < 3; n++) yield* ref.ask.Open(all)
+    assert.strictEqual(yield* ref.ask.Held(), 0)
+    assert.deepStrictEqual(
+      (yield* ActorSystem.deadLetters).map(({ payload, reason }) => [payload, reason._tag]),
+      [[{ text: "bad" }, "Poisoned"]]
+    )
+  }).pipe(Effect.provide(ActorSystem.layer()))
+)
+
+it.effect("STASH-14 what is kept after a batch is that message alone", () =>
+  Effect.gen(function* () {
+    const ref = yield* batches(10)
+    yield* ref.ask.Open()
+    yield* Effect.forEach(yield* putAll(ref), Fiber.join)
+    yield* ref.ask.Shut()
+    const asking = yield* Effect.forkChild(Effect.exit(ref.ask.Put({ n: 4 })), { startImmediately: true })
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual((yield* Control.status(ref)).postponed, ["Put"])
+    yield* Fiber.interrupt(asking)
+  })
+)
+
+it.effect("STASH-02 a count that is none lets nothing go", () =>
+  Effect.gen(function* () {
+    const world = worldOf()
+    const ref = yield* Actor.spawn(
+      Desk.behavior(
+        Effect.gen(function* () {
+          const stash = yield* Stash.make()
+          let tries = 0
+          return Desk.of({
+            Word: ({ text }) => (++tries < 3 ? stash.keep : void world.log.push(text)),
+            Ask: () => "",
+            Open: ({ count }) => stash.unstash(count),
+            Shut: () => stash.unstash(Number.NaN),
+            Held: () => stash.size
+          })
+        })
+      )
+    )
+    for (const text of ["a", "b"]) yield* ref.tell.Word({ text })
+    yield* ref.ask.Open({ count: -1 })
+    yield* ref.ask.Shut()
+    assert.strictEqual(yield* ref.ask.Held(), 2)
+    yield* ref.ask.Open({ count: 5 })
+    assert.deepStrictEqual([yield* ref.ask.Held(), world.log], [0, ["a", "b"]])
+  })
+)
+
+it.effect("STASH-13 R54 TIME-03 a tick that was kept has come, whatever becomes of its timer", () =>
+  Effect.gen(function* () {
+    const world = worldOf()
+    const stash = Stash.makeUnsafe()
+    const theirs = yield* Actor.spawn(
+      Desk.behavior(
+        Effect.gen(function* () {
+          const self = yield* Desk.self
+          yield* Timers.once("word", 10, self.tell.Word({ text: "tick" }))
+          let open = false
+          return Desk.of({
+            Word: ({ text }) => (open ? void world.log.push(text) : stash.keep),
+            Ask: () => "",
+            Open: () => {
+              open = true
+              return Effect.andThen(Timers.cancelAll, stash.unstashAll)
+            },
+            Shut: () => {},
+            Held: () => stash.size
+          })
+        })
+      )
+    )
+    yield* TestClock.adjust(10)
+    yield* theirs.ask.Open(all)
+    yield* theirs.ask.Held()
+    assert.deepStrictEqual(world.log, ["tick"])
+    const foreign = yield* Actor.spawn(
+      Desk.behavior(
+        Effect.succeed(
+          Desk.of({ Word: () => {}, Ask: () => "", Open: () => stash.unstashAll, Shut: () => {}, Held: () => 0 })
+        )
+      )
+    )
+    assert.strictEqual((yield* Effect.flip(foreign.ask.Open(all))).reason._tag, "HandlerFailed")
+  })
+)
+
+it("STASH-17 a capacity that is none is refused where the stash is made", () => {
+  for (const capacity of [0, -1, 1.5, Number.NaN, "many" as never]) {
+    assert.throws(() => Stash.makeUnsafe({ capacity }), /the capacity of a stash must be a whole number of 1 or more/)
+  }
+  assert.strictEqual(Stash.makeUnsafe({ capacity: Infinity }).capacity, Infinity)
+})

@@ -203,14 +203,14 @@ it("STM-13 a limit can be cancelled, made infinite and changed, also when its ti
     A: {
       Go: [M.timeout("x", 100, t(1)), M.timeout("y", 100, t(2)), M.timeout("z", 0, t(3)), M.next(i(1))],
       I: [M.cancelTimeout("x"), M.timeout("y", Infinity, t(2)), M.updateTimeout("z", t(4))],
-      E: ({ n }: { n: number }) => (n === 1 ? M.updateTimeout("none", t(5)) : [M.stateTimeout(10, t(6)), M.next(p(0))]),
+      E: ({ n }: { n: number }) => (n === 1 ? M.updateTimeout("y", t(5)) : [M.stateTimeout(10, t(6)), M.next(p(0))]),
       P: ({ n }: { n: number }) => (n === 0 ? M.updateStateTimeout(t(7)) : M.cancelStateTimeout)
     }
   })
   stepping.send(event.Go())
   stepping.advance(1000)
   assert.deepStrictEqual(log, ["t4 in A"])
-  // Where there is none, the change is a limit of 0.
+  // Where there is none, the change is a limit of 0; one that was made infinite is none.
   stepping.send(e(1))
   assert.deepStrictEqual(log, ["t4 in A", "t5 in A"])
   stepping.send(e(2))
@@ -254,12 +254,30 @@ it("STM-15 the machine answers before it stops, also those it has kept waiting, 
   assert.deepStrictEqual(log, [])
 })
 
+it("STM-15 a machine that stops enters no other state, and handles nothing that it had postponed", () => {
+  const entered: Array<string> = []
+  const enter = { B: () => void entered.push("B") }
+  const { log, stepping } = machineOf({ A: { Go: [B, M.stop] } }, { enter })
+  stepping.send(p(1))
+  stepping.send(event.Go())
+  assert.deepStrictEqual([entered, log, stepping.postponed], [[], [], ["P"]])
+  const stopping = machineOf({}, { enter: { B: M.stop } })
+  stopping.stepping.send(p(1))
+  stopping.stepping.send(event.Go())
+  assert.deepStrictEqual([stopping.log, stopping.stepping.stopped], [[], { _tag: "Normal" }])
+})
+
 it("STM-16 an event without a reply of its own is answered when it has been handled, not while it is postponed", () => {
   const { stepping } = machineOf({ A: { E: M.postpone } })
   const sent = stepping.send(e(1))
   assert.isUndefined(sent.reply)
   const go = stepping.send(event.Go())
   assert.deepStrictEqual([sent.reply, go.reply], [Exit.void, Exit.void])
+})
+
+it("STM-16 an event is answered once, by what is said first", () => {
+  const { stepping } = machineOf({ A: { Ask: [M.reply("first"), M.reply("second"), M.fail(new Never())] } })
+  assert.deepStrictEqual(stepping.send(event.Ask()).reply, Exit.succeed("first"))
 })
 
 it("STM-17 of what can happen only once the last one said wins", () => {
@@ -289,6 +307,11 @@ it("STM-18 an answer that means nothing, an action or a limit that is none: the 
     [M.stateTimeout(-1, t(1)), /a time limit is a duration.*got -1/],
     [M.stateTimeout(Number.NaN, t(1)), /a time limit is a duration.*got NaN/],
     [M.timeout("x", { at: "tomorrow" }, t(1)), /a time limit is a duration.*tomorrow/],
+    [M.run("soon" as never), /only an effect can be run, got .*soon/],
+    [M.stopWith(undefined as never), /a machine stops with an ExitReason/],
+    [M.stopWith("now" as never), /a machine stops with an ExitReason, got .*now/],
+    [M.replyTo(undefined as never, 1), /a request is what a handler has been given as such/],
+    [[M.stay], /this is nothing a machine can do, got \[\]/],
     [M.next({ _tag: "Ring", payload: undefined } as never), /an event is one of Go, Back, E, P, Ask, I, T, got .*Ring/],
     [{ ...to.C(), state: "Ajar" }, /a state is one of A, B, C, got "Ajar"/]
   ]
@@ -297,7 +320,8 @@ it("STM-18 an answer that means nothing, an action or a limit that is none: the 
     assert.throws(() => stepping.send(e(1)), message)
     assert.strictEqual(stepping.state, "A")
   }
-  assert.throws(() => machineOf({}, { initial: [M.next(e(1))] as never }), /a machine starts with one of its states/)
+  assert.throws(() => machineOf({}, { initial: [M.next(e(1))] as never }), /initial must say with which state/)
+  assert.throws(() => machineOf({}, { initial: { ...to.A(), state: "Ajar" } as never }), /a state is one of A, B, C/)
 })
 
 it("STM-19 an event that no handler is there for is told, and changes nothing", () => {
@@ -411,7 +435,6 @@ it("STM-26 a design that no machine could have is refused where it is written", 
   assert.throws(design({ transitions: { Z: { E: "A" } } }), /transitions must begin at one of A, got "Z"/)
   assert.throws(design({ transitions: { A: { F: "A" } } }), /transitions.A must name one of E, got "F"/)
   assert.throws(design({ transitions: { A: { E: ["A", "Z"] } } }), /transitions.A.E must be one of A, got "Z"/)
-  assert.throws(design({ events: { E: { stream: true } } }), /events.E cannot be answered by a stream/)
 })
 
 it("STM-27 a hundred thousand postponed events come back in order, without growing the stack", () => {

@@ -96,8 +96,8 @@ describe("SYS-02 state is seen and replaced", () => {
       assert.strictEqual((yield* Effect.flip(Control.getState(ref, Schema.String)))._tag, "StateMismatch")
       assert.strictEqual(yield* Control.getState(ref, Schema.String, { name: "secret" }), "password")
       yield* Actor.stop(ref)
-      assert.strictEqual((yield* Effect.flip(Control.getState(ref, Schema.Int)))._tag, "NotUp")
-      assert.strictEqual((yield* Effect.flip(Control.replaceState(ref, Schema.Int, (n) => n)))._tag, "NotUp")
+      assert.strictEqual((yield* Effect.flip(Control.getState(ref, Schema.Int)))._tag, "ActorNotRunning")
+      assert.strictEqual((yield* Effect.flip(Control.replaceState(ref, Schema.Int, (n) => n)))._tag, "ActorNotRunning")
     })
   )
 
@@ -251,6 +251,7 @@ describe("SYS-08 status", () => {
           incarnation: 2,
           restarts: 1,
           queued: 1,
+          postponed: [],
           states: { state: 3, secret: "***" }
         })
         assert.deepInclude(yield* Control.status(top), {
@@ -356,6 +357,9 @@ describe("another behavior at run time", () => {
       const ref = yield* Actor.spawn(tally().behavior)
       yield* Effect.provideService(Control.replaceBehavior(ref, greeting), Greeting, "hello")
       assert.strictEqual(yield* ref.ask.Get(), "hello!")
+      // Not those of whoever has replaced before.
+      yield* Effect.provideService(Control.replaceBehavior(ref, greeting), Greeting, "bye")
+      assert.strictEqual(yield* ref.ask.Get(), "bye!")
     })
   )
 

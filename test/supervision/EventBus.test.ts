@@ -1,6 +1,7 @@
 /** A bus whose handlers come and go, and crash without harm. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Context, Data, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { EventBus, Supervisor } from "effect-otp"
 import { quiet } from "../support/recording.ts"
 
@@ -78,7 +79,7 @@ describe("handlers of a bus", () => {
       yield* bus.add("fast", hears("fast"))
       yield* bus.publish("1")
       const waiting = yield* Effect.forkChild(bus.publishAndWait("2"), { startImmediately: true })
-      yield* settle
+      yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual([heard, waiting.pollUnsafe()], [["fast 1", "fast 2"], undefined])
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(waiting)
@@ -119,14 +120,105 @@ describe("handlers of a bus", () => {
     Effect.gen(function* () {
       class Orders extends EventBus.Service<Orders, string>()("test/Orders") {}
       const ended: Array<string> = []
+      const onEnd = (id: string) => ({
+        onEnd: ({ _tag }: { readonly _tag: string }) => Effect.sync(() => void ended.push(`${id} ${_tag}`))
+      })
       const top = yield* Supervisor.start(
         Supervisor.make("top", { children: [Supervisor.service("orders", Orders.layer)] })
       )
       const orders = yield* Effect.provide(Orders, top.services)
-      yield* orders.add("a", () => {}, { onEnd: ({ _tag }) => Effect.sync(() => void ended.push(_tag)) })
+      yield* orders.add("a", () => {}, onEnd("a"))
+      yield* orders.add("b", () => {}, onEnd("b"))
       yield* top.stop
       yield* settle
-      assert.deepStrictEqual([ended, yield* orders.handlers], [["Shutdown"], []])
+      assert.deepStrictEqual([ended, yield* orders.handlers], [["b Shutdown", "a Shutdown"], []])
+    })
+  )
+
+  it.effect("one whose onEnd throws or fails harms nobody", () =>
+    Effect.gen(function* () {
+      const { bus, heard, hears } = yield* recorded
+      const onEnd = (): never => {
+        throw new Error("onEnd")
+      }
+      yield* bus.add("throws", () => Effect.die("dead"), { onEnd })
+      yield* bus.add("dies", () => Effect.die("dead"), { onEnd: () => Effect.die("onEnd") })
+      yield* bus.add("last", hears("last"))
+      yield* bus.publishAndWait("1")
+      yield* bus.publishAndWait("2")
+      assert.deepStrictEqual([heard, yield* bus.handlers], [["last 1", "last 2"], ["last"]])
+    }).pipe(quiet)
+  )
+
+  it.effect("that come and go while an event is on its way: it goes to those that were there, and still are", () =>
+    Effect.gen(function* () {
+      const { bus, heard, hears } = yield* recorded
+      const gate = yield* Deferred.make<void>()
+      const mailbox = { capacity: 1 }
+      yield* bus.add("slow", (event) => Effect.andThen(Deferred.await(gate), hears("slow")(event)), { mailbox })
+      yield* bus.add("leaves", hears("leaves"))
+      for (const event of ["1", "2"]) yield* bus.publish(event)
+      yield* settle
+      // The slow one has no room for it, so it waits for that before it goes to the next.
+      const publishing = yield* Effect.forkChild(bus.publish("3"), { startImmediately: true })
+      yield* settle
+      yield* bus.remove("leaves")
+      yield* bus.add("comes", hears("comes"))
+      assert.isUndefined(publishing.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(publishing)
+      yield* bus.publishAndWait("4")
+      assert.deepStrictEqual(
+        heard.filter((line) => !line.startsWith("slow")),
+        ["leaves 1", "leaves 2", "comes 4"]
+      )
+      assert.deepStrictEqual(
+        heard.filter((line) => line.startsWith("slow")),
+        ["slow 1", "slow 2", "slow 3", "slow 4"]
+      )
+    })
+  )
+
+  it.effect("one that hangs is given time, then killed; its owner is told", () =>
+    Effect.gen(function* () {
+      const { bus } = yield* recorded
+      const ended: Array<string> = []
+      yield* bus.add("hangs", () => Effect.never, { onEnd: ({ _tag }) => Effect.sync(() => void ended.push(_tag)) })
+      const waiting = yield* Effect.forkChild(bus.publishAndWait("1"), { startImmediately: true })
+      const removing = yield* Effect.forkChild(bus.remove("hangs"), { startImmediately: true })
+      yield* settle
+      assert.deepStrictEqual(yield* bus.handlers, [])
+      // Its id is free at once, and stays the other's when it is gone at last.
+      yield* bus.add("hangs", () => {})
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(removing.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.isTrue(yield* Fiber.join(removing))
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual([ended, yield* bus.handlers], [["Killed"], ["hangs"]])
+    })
+  )
+
+  it.effect("cannot be added to a bus that is over: after a restart there is another", () =>
+    Effect.gen(function* () {
+      class Orders extends EventBus.Service<Orders, string>()("test/Orders") {}
+      const scope = yield* Scope.make()
+      const orders = Context.get(yield* Layer.buildWithScope(Layer.fresh(Orders.layer), scope), Orders)
+      yield* orders.add("a", () => {})
+      yield* Scope.close(scope, Exit.void)
+      const error = yield* Effect.flip(orders.add("b", () => {}))
+      assert.deepStrictEqual(error, new EventBus.BusEnded({ bus: "test/Orders", id: "b" }))
+      assert.match(error.message, /test\/Orders has ended, and "b" would hear nothing/)
+      yield* orders.publishAndWait("into the void")
+    })
+  )
+
+  it.effect("have mailboxes that make sense", () =>
+    Effect.gen(function* () {
+      const { bus, hears } = yield* recorded
+      const add = () => bus.add("a", hears("a"), { mailbox: { capacity: Number.NaN } })
+      assert.throws(add, /mailbox.capacity must be a whole number of 1 or more, or Infinity, got NaN/)
+      assert.deepStrictEqual(yield* bus.handlers, [])
     })
   )
 })

@@ -2,7 +2,7 @@
  * What the types of state machines know, and machines that must be refused. `tsc` reports an unused `@ts-expect-error`, so
  * each line fails the check on the day it begins to compile.
  */
-import { Context, Data, Effect, Schema } from "effect"
+import { Context, Data, Effect, Schema, Stream } from "effect"
 import { Actor, type Behavior, StateMachine } from "effect-otp"
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
@@ -167,7 +167,60 @@ StateMachine.Service<Door>()("test/B", { states: { A: {} }, events: { E: {} }, t
 StateMachine.Service<Door>()("test/C", { states: { A: {} }, events: { E: {} }, transitions: { A: { F: "A" } } })
 StateMachine.Service<Door>()("test/D", {
   states: { A: {} },
-  // @ts-expect-error Type 'true' is not assignable: no answer by a stream
-  events: { E: { stream: true } },
+  events: { E: {} },
+  // @ts-expect-error Type '{}' is not assignable to type 'never': others can send E already
+  internal: { E: {} },
   transitions: {}
+})
+
+// --- Streams ---
+
+class Jam extends Data.TaggedError("Jam") {}
+class Feed extends StateMachine.Service<Feed>()("test/Feed", {
+  states: { Off: {}, On: { from: Schema.Int } },
+  events: { Watch: { success: Schema.Int, error: WrongCode, stream: true }, Turn: {} },
+  transitions: { Off: { Turn: "On" } }
+}) {}
+
+const feed = Feed.of({
+  initial: Feed.to.Off(),
+  on: {
+    Off: { Turn: Feed.to.On({ from: 1 }), Watch: Feed.fail(new WrongCode()) },
+    On: {
+      Watch: (_, { from }, { request }) =>
+        from > 0
+          ? Feed.reply(Stream.concat(Stream.make(from), Stream.fromEffect(Effect.andThen(save, new Jam()))))
+          : Feed.replyTo(request, Stream.make(1))
+    }
+  },
+  enter: {
+    *On({ from }) {
+      yield* Store
+      return from > 9 ? Feed.stop : undefined
+    }
+  }
+})
+export const FeedLive = Feed.behavior(feed)
+export const feeding: Same<typeof FeedLive, Behavior.Behavior<Feed, void, Burnt | Jam, Store>> = true
+
+Feed.of({
+  initial: Feed.to.Off(),
+  // @ts-expect-error a stream is the answer, not one number
+  on: { Off: { Turn: Feed.stay, Watch: Feed.reply(1) }, On: {} }
+})
+Feed.of({
+  initial: Feed.to.Off(),
+  // @ts-expect-error a stream of numbers
+  on: { Off: { Turn: Feed.stay, Watch: Feed.reply(Stream.make("a")) }, On: {} }
+})
+Feed.of({
+  initial: Feed.to.Off(),
+  on: {
+    Off: {
+      Turn: Feed.stay,
+      // @ts-expect-error later, nobody knows what it needs
+      Watch: (_, __, { request }) => Feed.replyTo(request, Stream.fromEffect(save))
+    },
+    On: {}
+  }
 })
