@@ -40,11 +40,8 @@ type Turn = undefined | Effect.Effect<unknown, unknown>
 const inOrder = ({ children, graph }: SupervisorTarget): ReadonlyArray<SpecImpl> =>
   graph ? (startOrder(children.map(asNode)) as ReadonlyArray<SpecNode>).map(({ spec }) => spec) : children
 
-const byId = (children: ReadonlyArray<Child>): Map<string, Child> => {
-  const map = new Map<string, Child>()
-  for (const child of children) map.set(child.spec.id, child)
-  return map
-}
+const byId = (children: ReadonlyArray<Child>): Map<string, Child> =>
+  new Map(children.map((child) => [child.spec.id, child]))
 
 /** @internal */
 export class SupervisorNode implements Supervising {
@@ -362,17 +359,12 @@ export class SupervisorNode implements Supervising {
     if (this.target.strategy === "one-for-one") {
       const started = start(child)
       if (isNow(started)) return this.attempted(child, started)
-      if (this.target.together) return this.attemptBeside(child, started)
+      if (this.target.together) {
+        return child.startBeside(started, (exit) => this.inTurn(child, () => this.attempted(child, exit)))
+      }
       return Effect.flatMap(started, (exit) => this.attempted(child, exit) ?? Effect.void)
     }
     return this.attemptGroup(child)
-  }
-
-  /** Those that take long to start do so at the same time; what comes of each is decided in a turn. */
-  private attemptBeside(child: Child, starting: Effect.Effect<Started>): undefined {
-    child.attempt = this.tree.system.runFork(
-      Effect.map(starting, (exit) => this.inTurn(child, () => this.attempted(child, exit)))
-    )
   }
 
   private attemptGroup(child: Child): Effect.Effect<void, unknown> {
