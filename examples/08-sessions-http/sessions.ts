@@ -53,15 +53,18 @@ export interface Options {
   readonly members?: number
   /** How many requests may wait for a member. One more is refused at once. Default 1,000. */
   readonly queue?: number
-  /** How often a request is begun anew after the member that had it was lost. Default 5. */
+  /** How often a request is begun anew after the member that had it was lost. Default 2. */
   readonly retries?: number
-  /** How many members may be lost in how much time before the whole pool is started anew. Default 10 within a minute. */
+  /**
+   * How many members may be lost in how much time before the whole pool is started anew. Default 100 within a minute: a request that
+   * crashes whoever has it costs three of them, and must not take the pool along.
+   */
   readonly intensity?: Supervisor.Intensity
   /** How long a member that was lost stays away before it is made anew. Default 10 ms, longer each time, up to 5 seconds. */
   readonly backoff?: Backoff.Backoff<ModelLost>
 }
 
-export const Tree = ({ backoff, intensity, members = 2, queue = 1_000, retries = 5 }: Options = {}) =>
+export const Tree = ({ backoff, intensity, members = 2, queue = 1_000, retries = 2 }: Options = {}) =>
   Supervisor.make("sessions", {
     intensity: { restarts: 3, within: "10 minutes" },
     children: [
@@ -72,7 +75,7 @@ export const Tree = ({ backoff, intensity, members = 2, queue = 1_000, retries =
         // A member that hangs is lost like one that crashes.
         killAfter: "20 seconds",
         startTimeout: "1 minute",
-        intensity: intensity ?? { restarts: 10, within: "1 minute" },
+        intensity: intensity ?? { restarts: 100, within: "1 minute" },
         backoff: backoff ?? Backoff.exponential({ min: "10 millis", max: "5 seconds" })
       }),
       Sessions.child(SessionLive, { restart: "transient", maxChildren: 10_000 })
