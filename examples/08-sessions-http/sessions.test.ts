@@ -194,6 +194,14 @@ describe("members that are lost", () => {
     }).pipe(serving({ members: 1, retries: 1 }))
   )
 
+  /** Models that the input 7 breaks. */
+  const brittle = Models.layer(
+    Effect.succeed({
+      infer: (memory, input) =>
+        input === 7 ? Effect.fail(new ModelLost({ reason: "seven" })) : Effect.succeed(digest(memory, input))
+    })
+  )
+
   it.effect("a request that crashes whoever has it is a 500, and others are answered all the same", () =>
     Effect.gen(function* () {
       const crowd = Effect.forEach(inputs, (input) => compute(`session-${input}`, input), { concurrency: "unbounded" })
@@ -204,18 +212,17 @@ describe("members that are lost", () => {
       )
       const { crashed, retried } = yield* (yield* Pool.of(Inference)).stats
       assert.deepStrictEqual([crashed, retried], [3, 2])
-    }).pipe(
-      serving({
-        members: 2,
-        retries: 2,
-        models: Models.layer(
-          Effect.succeed({
-            infer: (memory, input) =>
-              input === 7 ? Effect.fail(new ModelLost({ reason: "seven" })) : Effect.succeed(digest(memory, input))
-          })
-        )
-      })
-    )
+    }).pipe(serving({ models: brittle }))
+  )
+
+  it.effect("ten of them do not take the pool along", () =>
+    Effect.gen(function* () {
+      const [, bad] = yield* timed(Effect.all(Array.replicate(compute("bad", 7), 10)))
+      assert.deepStrictEqual(statusesOf(bad), Array.replicate(500, 10))
+      assert.strictEqual((yield* timed(compute("ann", 1)))[1].status, 200)
+      // One for each of 30 crashes, besides the first two: none was lost with a pool.
+      assert.deepStrictEqual(yield* (yield* Models).counts, { loads: 32, held: 2 })
+    }).pipe(serving({ models: brittle }))
   )
 
   it.effect("a member that hangs is killed, and its request is begun anew", () =>
