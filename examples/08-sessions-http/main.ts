@@ -2,6 +2,7 @@
  * The app on a free port, and a client that tries it: ten sessions at once, a member that is killed under load, a queue that is
  * full, and the end. With a port, `main.ts 8080`, it serves there until it is stopped, each member with a thread of its own.
  */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Array, Console, Duration, Effect, Fiber, Layer, References } from "effect"
 import { Actor, Pool } from "effect-otp"
 import { type Answer, compute, get, overNetwork, post } from "./client.ts"
@@ -58,4 +59,5 @@ const app =
         overNetwork.pipe(Layer.provideMerge(server(0, { queue: 50 })), Layer.provideMerge(simulated))
       )
     : Layer.launch(server(Number(port)).pipe(Layer.provide(Models.layer(inThread({ rounds: 1_000_000 })))))
-await Effect.runPromise(Effect.provideService(app, References.MinimumLogLevel, "None"))
+// A signal to stop ends it in order: what has been accepted is answered, and the models are given back.
+NodeRuntime.runMain(Effect.provideService(app, References.MinimumLogLevel, "None"))
