@@ -76,11 +76,15 @@ describe("B10 on a real port", () => {
         () => Effect.sync(() => process.off("worker", note))
       )
       yield* Effect.gen(function* () {
+        const pool = yield* Pool.of(Inference)
+        const { counts } = yield* Models
         const running = yield* Effect.forkChild(sessions(4), { startImmediately: true })
-        yield* compute("another", 1)
+        yield* Effect.repeat(pool.stats, { until: ({ handled }) => handled > 20, schedule: Schedule.spaced(1) })
         yield* Effect.promise(() => created[0]!.terminate())
         assertComplete(yield* Fiber.join(running))
-        assert.deepStrictEqual(yield* (yield* Models).counts, { loads: 4, held: 3 })
+        // Its member notices when it is asked next, and gets another.
+        yield* Effect.repeat(Effect.andThen(compute("another", 1), counts), { until: ({ loads }) => loads === 4 })
+        assert.deepStrictEqual(yield* counts, { loads: 4, held: 3 })
       }).pipe(serving(threads, lossy))
       assert.deepStrictEqual(
         created.map(({ threadId }) => threadId),
