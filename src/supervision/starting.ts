@@ -27,12 +27,6 @@ export const start = (child: Child): Started | Effect.Effect<Started> => {
   return when === undefined && child.slot.isReleased ? startWithin(child) : startAfter(child)
 }
 
-/** Lets a start go on by itself. Where the child is stopped meanwhile, nobody is told. @internal */
-export const beside = (child: Child, started: Effect.Effect<Started>, over: (exit: Started) => void): undefined => {
-  const isPending = child.pending()
-  child.slot.system.runFork(Effect.map(started, (exit) => (isPending() ? over(exit) : undefined)))
-}
-
 /** Its end before the gate opens is a failed start, not news. */
 const untilReady = (child: Child, ready: Effect.Effect<unknown, unknown>): Effect.Effect<Started> =>
   Effect.gen(function* () {
