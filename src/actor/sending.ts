@@ -361,8 +361,11 @@ class Relay extends Ask {
     super(slot, tag, payload, Infinity, first.deadline())
     this.first = first
   }
+  override get isWithdrawn(): boolean {
+    return this.exit !== undefined || this.first.isWithdrawn
+  }
   override deliver(to: Receiver): unknown {
-    return this.first.exit === undefined ? super.deliver(to) : undefined
+    return this.isWithdrawn ? undefined : super.deliver(to)
   }
   protected override settled(): void {
     if (this.first.exit === undefined) this.first.settle(this.exit!)

@@ -16,8 +16,8 @@ import type { SendOptions } from "./sending.ts"
 
 /** @internal */
 export class StreamRequest extends Envelope {
-  /** Hears when nothing of it goes on any more. */
-  onOver: (() => void) | undefined = undefined
+  /** Hears when nothing of it goes on any more, and why, where it has crashed its actor. */
+  onOver: ((why: Undelivered | undefined) => void) | undefined = undefined
   private readonly slot: Slot
   private readonly queue: Queue.Queue<unknown, unknown>
   private pump: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -31,7 +31,7 @@ export class StreamRequest extends Envelope {
 
   override deliver(to: Receiver): unknown {
     if (this.over) {
-      this.tellOver()
+      this.tellOver(undefined)
       return undefined
     }
     const stream = to.handlers[this.tag]!(this.payload) as Stream.Stream<unknown, unknown>
@@ -46,20 +46,24 @@ export class StreamRequest extends Envelope {
     this.pump = incarnation.runBeside(pumping, this, undefined)
     this.pump.addObserver((exit) => {
       unlisten()
-      this.tellOver()
-      if (this.over) return
-      if (Exit.isSuccess(exit)) {
-        this.over = true
-        Queue.endUnsafe(queue as never)
-      } else if (slot.isDeclared(exit.cause, this)) {
-        this.over = true
-        Queue.failCauseUnsafe(queue, exit.cause as never)
-      } else {
-        this.finish({ _tag: "HandlerFailed", cause: exit.cause })
+      if (!this.over && Exit.isFailure(exit) && !slot.isDeclared(exit.cause, this)) {
+        const why = { _tag: "HandlerFailed", cause: exit.cause } as const
+        this.tellOver(why)
+        this.finish(why)
         slot.failBeside(incarnation, exit.cause, this, undefined)
+        return
       }
+      this.tellOver(undefined)
+      if (this.over) return
+      this.over = true
+      if (Exit.isSuccess(exit)) Queue.endUnsafe(queue as never)
+      else Queue.failCauseUnsafe(queue, exit.cause as never)
     })
     return undefined
+  }
+
+  override get isWithdrawn(): boolean {
+    return this.over
   }
 
   override undelivered(why: Undelivered): boolean {
@@ -71,14 +75,14 @@ export class StreamRequest extends Envelope {
   readonly cancel: Effect.Effect<void> = Effect.suspend(() => {
     this.over = true
     if (this.pump !== undefined) return Fiber.interrupt(this.pump)
-    this.tellOver()
+    this.tellOver(undefined)
     return Effect.void
   })
 
-  private tellOver(): void {
+  private tellOver(why: Undelivered | undefined): void {
     const over = this.onOver
     this.onOver = undefined
-    over?.()
+    over?.(why)
   }
 
   private finish(why: Undelivered): void {
@@ -86,7 +90,7 @@ export class StreamRequest extends Envelope {
     this.over = true
     const error = fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why)
     Queue.failCauseUnsafe(this.queue, (Exit.fail(error) as Exit.Failure<never, unknown>).cause)
-    if (this.pump === undefined) this.tellOver()
+    if (this.pump === undefined) this.tellOver(undefined)
   }
 }
 

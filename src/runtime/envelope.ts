@@ -84,6 +84,11 @@ export class Envelope implements Marks {
     return undefined
   }
 
+  /** Whether whoever sent it waits for what comes of it no more. */
+  get isWithdrawn(): boolean {
+    return false
+  }
+
   /** Monotonic milliseconds at which nobody waits for the outcome any more. */
   deadline(): number {
     return Infinity
@@ -127,6 +132,10 @@ export abstract class Request extends Envelope {
 
   override get asked(): Request | undefined {
     return this
+  }
+
+  override get isWithdrawn(): boolean {
+    return this.exit !== undefined
   }
 
   /** The one that the same actor took before it, and has not answered either. */

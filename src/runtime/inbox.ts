@@ -62,7 +62,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return this.state === State.Ended
   }
 
-  /** Puts a message into the this. */
+  /** Puts a message into the mailbox. */
   offer(item: Item, payload: unknown): Verdict {
     if (this.tail - this.head >= this.limit) return this.offerSlow(item, payload)
     if (typeof item !== "number" && item.priority !== DEFAULT_PRIORITY) return this.offerSlow(item, payload)
@@ -90,8 +90,8 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     if (this.state === State.Idle) this.wake()
   }
 
-  /** Waits for room in a full this. Returns how to stop waiting. */
-  waitForRoom(waiter: Waiter): () => void {
+  /** Waits for room in a full mailbox. Returns how to stop waiting, which tells whether it still did. */
+  waitForRoom(waiter: Waiter): () => boolean {
     const waiters = this.admission!.waiters
     waiters.add(waiter)
     return () => waiters.delete(waiter)
@@ -132,7 +132,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return { tag: this.tags[item.tag] ?? "", payload: item.payload }
   }
 
-  /** Takes out of the queue what is wanted of it, in order. */
+  /** Takes out of the queue, and of the line of those that wait for room in it, what is wanted of them, in order. */
   takeOut<Wanted extends Item>(wanted: (item: Item) => item is Wanted): ReadonlyArray<Wanted> {
     const out: Array<Wanted> = []
     const kept: Array<readonly [Item, unknown]> = []
@@ -145,10 +145,22 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       }
     }
     this.rewind()
-    for (const [item, payload] of kept) {
-      this.insert(item, payload, typeof item === "number" ? DEFAULT_PRIORITY : item.priority)
+    for (const [item, payload] of kept) this.insert(item, payload, this.priorityOf(item, payload))
+    if (this.admission !== undefined) {
+      for (const waiter of this.admission.waiters) {
+        if (!wanted(waiter.item)) continue
+        this.admission.waiters.delete(waiter)
+        out.push(waiter.item)
+        waiter.settled(true)
+      }
+      this.admit(this.admission)
     }
     return out
+  }
+
+  private priorityOf(item: Item, payload: unknown): number {
+    if (this.admission !== undefined) return this.admission.priority(item, this.describe(item, payload))
+    return typeof item === "number" ? DEFAULT_PRIORITY : item.priority
   }
 
   protected wake(): void {
@@ -227,12 +239,18 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
     if (admission.redeliver > 0 && !(item instanceof Task)) admission.handling(item, payload)
     if (admission.countsBytes && !(item instanceof Task)) admission.taken(this.describe(item, payload))
-    if (admission.waiters.size === 0) return
+    if (admission.waiters.size > 0) this.admit(admission)
+  }
+
+  /** Lets senders in as long as there is room. */
+  private admit(admission: Admission): void {
     for (const waiter of admission.waiters) {
       if (admission.isFull(this.size, this.describe(waiter.item, waiter.payload))) return
       admission.waiters.delete(waiter)
-      const accepted = this.offer(waiter.item, waiter.payload) === "accepted"
-      this.system.dispatcher.push({ run: () => (waiter.settled(accepted), 1) })
+      const verdict = this.offer(waiter.item, waiter.payload)
+      // There is room here, and none where it goes from here.
+      if (verdict === "full") this.waitForRoom(waiter)
+      else this.system.dispatcher.push({ run: () => (waiter.settled(verdict === "accepted"), 1) })
     }
   }
 
@@ -253,14 +271,14 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       }
       if (admission.overflow === "drop-newest") return this.dropped(item, payload, "drop-newest")
       if (admission.overflow === "reject") return this.lose(item, payload, this.fullReason())
-      this.dropOldest(admission)
+      if (!this.dropOldest(admission)) return this.dropped(item, payload, "drop-oldest")
     }
     admission.added(message)
     return this.accept(item, payload, admission.priority(item, message))
   }
 
-  /** Gives up the oldest message; the actor's own work goes behind what is left instead. */
-  private dropOldest(admission: Admission): void {
+  /** Gives up the oldest message, if there is one; the actor's own work goes behind what is left instead. */
+  private dropOldest(admission: Admission): boolean {
     const kept: Array<Task> = []
     let item = this.nextToDrop()
     let payload = this.payload()
@@ -274,6 +292,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       this.dropped(item, payload, "drop-oldest")
     }
     for (const task of kept) this.insert(task, undefined, DEFAULT_PRIORITY)
+    return item !== undefined
   }
 
   private accept(item: Item, payload: unknown, priority: number): Verdict {

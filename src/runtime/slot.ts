@@ -142,6 +142,11 @@ export class Slot extends Turns {
     return (this.control & ~State.ContinueRequested) === 0
   }
 
+  /** Whether it takes no more messages for the time being, or will not after the one at hand. */
+  get isPausing(): boolean {
+    return (this.control & State.PauseRequested) !== 0
+  }
+
   get isUp(): boolean {
     return this.state >= State.Starting && this.state <= State.Failing
   }
@@ -233,7 +238,7 @@ export class Slot extends Turns {
     this.control |= State.DrainRequested
     this.closeDoor()
     this.tellFollowers()
-    if (this.state === State.Idle) this.endIncarnation(ExitReason.Normal, false)
+    if (this.state === State.Idle) this.drained()
   }
 
   /** Ends now: interrupts the handler and does not wait for what it holds. */
@@ -255,8 +260,8 @@ export class Slot extends Turns {
   pause(done: () => void): void {
     if (this.state === State.Paused || this.state >= State.Stopping) return done()
     this.control |= State.PauseRequested
-    this.tellFollowers()
     if (this.state === State.Idle || this.state === State.Queued) this.state = State.Paused
+    this.tellFollowers()
     if (this.state === State.Paused) return done()
     this.rare.pauseCallbacks = [...this.rare.pauseCallbacks, done]
   }
