@@ -281,13 +281,13 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   private dropOldest(admission: Admission): boolean {
     const kept: Array<Task> = []
     let item = this.nextToDrop()
-    let payload = this.payload()
     while (item instanceof Task) {
+      this.payload()
       kept.push(item)
       item = this.nextToDrop()
-      payload = this.payload()
     }
     if (item !== undefined) {
+      const payload = this.payload()
       if (admission.countsBytes) admission.taken(this.describe(item, payload))
       this.dropped(item, payload, "drop-oldest")
     }

@@ -171,6 +171,13 @@ export class PoolHandle implements Pool<unknown> {
 
   readonly capacity = Effect.sync(() => this.pool.largest * (this.all.limit === Infinity ? 1 : this.all.limit))
 
+  /** How much of its work may be on its way: for each member the next one too, where that may wait. */
+  readonly width = Effect.sync(() => {
+    const { largest, router } = this.pool
+    const places = Math.max(1, largest * (this.all.limit === Infinity ? 1 : this.all.limit))
+    return places + Math.min(places, router.capacity)
+  })
+
   readonly resize = (request: Autoscale.Request) =>
     Effect.suspend(() => {
       const { pool } = this

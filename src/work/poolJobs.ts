@@ -10,11 +10,11 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { ActorRef } from "../actor/ActorRef.ts"
-import type { Pool } from "./poolHandle.ts"
+import type { Pool, PoolHandle } from "./poolHandle.ts"
 
 /**
- * How many inputs are on their way at a time (default: twice what all members could have at once, when it has grown as large as it
- * may), and whether results come in the order in which they are ready (default: in the order of the inputs).
+ * How many inputs are on their way at a time (default: what all members could have at once, when it has grown as large as it may, and
+ * as many again as far as the queue has room), and whether results come in the order in which they are ready (default: in the order of the inputs).
  *
  * @category models
  * @since 0.1.0
@@ -24,11 +24,9 @@ export interface MapOptions {
   readonly unordered?: boolean
 }
 
-/** Enough for each member to have the next one waiting, not so many that they run out of time in the queue. */
+/** Not so many that they run out of time in the queue. */
 const widthOf = <A>(pool: Pool<A>, { concurrency }: MapOptions): Effect.Effect<number> =>
-  concurrency === undefined
-    ? Effect.map(pool.capacity, (places) => 2 * Math.max(1, places))
-    : Effect.succeed(concurrency)
+  concurrency === undefined ? (pool as unknown as PoolHandle).width : Effect.succeed(concurrency)
 
 /**
  * Lets a pool work on each input: results come as they are taken, in order, and no more inputs are taken than are worked on or

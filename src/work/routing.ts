@@ -360,7 +360,6 @@ export class RouterSlot extends Slot implements Sender {
     if (crashed ? !this.mayRepeat(job) : job.key !== undefined && why._tag === "Restarting") return false
     const again = job.again(crashed ? [...job.crashes, this.crashOf(why)] : job.crashes)
     if (crashed) this.retried++
-    this.members.look(member)
     if (job.key !== undefined && !member.slot.isEnded && this.members.has(member)) {
       this.keepWith(again, member, job.key, crashed)
     } else {

@@ -118,6 +118,32 @@ describe("asking several", () => {
     )
   )
 
+  it.effect("POOL-23 hedged: a pool may be asked twice, and gives the second to another member", () =>
+    run(
+      Effect.gen(function* () {
+        let member = 0
+        const live = Lamp.behavior(
+          Effect.sync(() => {
+            const name = `${++member}`
+            return Lamp.of({
+              Dim: () => {},
+              Name: () => name,
+              Wait: () => (name === "1" ? Effect.as(never.await, name) : Effect.succeed(name))
+            })
+          })
+        )
+        const pool = yield* Pool.start(live, { size: 2, shutdown: 0 })
+        const asked = yield* Effect.forkChild(
+          Router.hedged([pool.ref, pool.ref], { after: "50 millis" }, (lamp) => lamp.ask.Wait())
+        )
+        yield* settle
+        assert.strictEqual((yield* pool.stats).ongoing, 1)
+        yield* TestClock.adjust("50 millis")
+        assert.strictEqual(yield* Fiber.join(asked), "2")
+      })
+    )
+  )
+
   it.effect("hedged: one that fails hands over at once", () =>
     run(
       Effect.gen(function* () {
@@ -149,7 +175,7 @@ describe("asking several", () => {
       Effect.gen(function* () {
         const none: ReadonlyArray<never> = []
         const error = yield* Effect.flip(Router.first(none, () => Effect.succeed(1)))
-        assert.strictEqual(error.message, "1 replies were needed, and only 0 could be asked")
+        assert.strictEqual(error.message, "a reply was needed, and there was nobody to ask: the list of refs is empty")
         assert.strictEqual(yield* Router.broadcast(none, () => Effect.void), 0)
       })
     )
