@@ -8,8 +8,7 @@ class NoMemory extends Data.TaggedError("NoMemory")<{ readonly member: number }>
 
 class Engine extends Actor.Service<Engine>()("test/Engine", {
   Run: { payload: { n: Schema.Int }, success: Schema.Int },
-  Hold: { payload: { n: Schema.Int }, success: Schema.Int },
-  Leave: {}
+  Hold: { payload: { n: Schema.Int }, success: Schema.Int }
 }) {}
 
 const settle = Effect.gen(function* () {
@@ -26,7 +25,6 @@ const making = (fails: (member: number) => boolean) => {
   const behavior = Engine.behavior(
     Effect.gen(function* () {
       const member = ++seen.started
-      const self = yield* Engine.self
       if (fails(member)) return yield* new NoMemory({ member })
       yield* Effect.acquireRelease(
         Effect.sync(() => seen.alive++),
@@ -35,8 +33,7 @@ const making = (fails: (member: number) => boolean) => {
       if (member > 1) yield* Effect.sleep("1 second")
       return Engine.of({
         Run: ({ n }) => n,
-        Hold: ({ n }) => Effect.as(gate.await, n),
-        Leave: () => Actor.stop(self)
+        Hold: ({ n }) => Effect.as(gate.await, n)
       })
     })
   )
@@ -106,7 +103,7 @@ describe("hiring", () => {
         const pool = yield* Pool.start(behavior, { size: 1, restart: "temporary" })
         const resizing = yield* fork(pool.resize({ delta: 1, reason: "more" }))
         yield* settle
-        yield* pool.ref.tell.Leave()
+        yield* Actor.stop((yield* pool.members)[0]!)
         yield* settle
         const asked = yield* fork(pool.ref.ask.Run({ n: 2 }))
         yield* TestClock.adjust("1 second")
