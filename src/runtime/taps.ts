@@ -37,8 +37,8 @@ const begun = (to: Receiver, tag: number, payload: unknown, known: WeakSet<Reque
   return first
 }
 
-/** A property of this one request, so that requests at which nobody looks have nothing to look for. */
-const onSettled = (request: Request, settled: (exit: Exit.Exit<unknown, unknown>) => void): void => {
+/** A property of this one request, so that requests at which nobody looks have nothing to look for. @internal */
+export const onSettled = (request: Request, settled: (exit: Exit.Exit<unknown, unknown>) => void): void => {
   const settle = request.settle.bind(request)
   request.settle = (exit) => {
     settled(exit)

@@ -79,6 +79,11 @@ export class Job extends Request {
     return true
   }
 
+  /** What is the same however often it is given to somebody; a plain tell that is given again is not. */
+  get message(): object {
+    return this.source ?? this
+  }
+
   override get asked(): Request | undefined {
     return this.source?.asked
   }

@@ -43,7 +43,7 @@ export class Member {
 /** @internal */
 export class Members {
   /** How many messages a member may have at a time. */
-  readonly limit: number
+  limit: number
   readonly all = new Map<Slot, Member>()
   readonly open: Array<Member> = []
   /** Grows when somebody joins or is to leave. */
@@ -119,6 +119,12 @@ export class Members {
     this.version++
     this.look(member)
     if (member.ongoing === 0) left()
+  }
+
+  /** From now on a member may have so many. */
+  allow(limit: number): void {
+    this.limit = limit
+    this.full = this.open.filter((member) => !this.hasRoomAt(member)).length
   }
 
   /** Looks at nobody any more. What they have is theirs to settle. */

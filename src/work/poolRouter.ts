@@ -31,10 +31,10 @@ export const poolOf = (slot: Slot): PoolRouter | undefined => pools.get(slot)
 /** @internal */
 export class PoolRouter {
   readonly router: RouterSlot
-  private readonly children: DynamicChildren
+  readonly children: DynamicChildren
   /** How it scales; `undefined`: it has as many members as it is told to. */
   autoscale: Autoscale.Autoscale | undefined
-  private readonly initial: number
+  private initial = 0
   /** Members have numbers, never given twice. */
   private hired = 0
   private starting = 0
@@ -48,6 +48,11 @@ export class PoolRouter {
   constructor(router: RouterSlot, children: DynamicChildren, size: number | Autoscale.Autoscale) {
     this.router = router
     this.children = children
+    this.take(size)
+  }
+
+  /** How many members it has when it starts, and how it scales. */
+  take(size: number | Autoscale.Autoscale): void {
     this.autoscale = typeof size === "number" ? undefined : size
     this.initial = typeof size === "number" ? size : size.settings.initial
   }

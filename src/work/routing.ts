@@ -19,6 +19,7 @@ import { type Owner, Slot } from "../runtime/slot.ts"
 import * as State from "../runtime/state.ts"
 import type { Crash } from "../runtime/suspect.ts"
 import type { System } from "../runtime/system.ts"
+import { onSettled, type Tap } from "../runtime/taps.ts"
 import { Timer } from "../runtime/timers.ts"
 import type { Program } from "../runtime/turns.ts"
 import { Job, type Sender } from "./job.ts"
@@ -54,7 +55,7 @@ export class RouterSlot extends Slot implements Sender {
   starved: () => void = () => undefined
   /** Called when the last member has ended. */
   deserted: () => void = () => undefined
-  private readonly routing: Routing
+  private routing: Routing
   private readonly killers = new Map<Job, Timer>()
   /** What members gave back, the last one first, as long as `inOrder`. */
   private returned: Array<Job> = []
@@ -63,6 +64,8 @@ export class RouterSlot extends Slot implements Sender {
   private readonly lines = new WeakMap<Waiter, () => boolean>()
   private serving = false
   private willServe = false
+  private readonly taps = new Set<Tap>()
+  private readonly tapped = new WeakSet<object>()
   /** How many there have been. */
   private jobs = 0
 
@@ -79,6 +82,12 @@ export class RouterSlot extends Slot implements Sender {
     super(system, program, owner, context, parentPath, name, queue)
     this.routing = routing
     this.members = new Members(routing.limit, (member) => this.changed(member))
+  }
+
+  /** Treats its members in another way from now on. */
+  reroute(routing: Routing): void {
+    this.routing = routing
+    this.members.allow(routing.limit)
   }
 
   /** How many messages there are: with members, and queued. */
@@ -308,6 +317,7 @@ export class RouterSlot extends Slot implements Sender {
   // --- What becomes of them ---
 
   begun(job: Job): void {
+    if (this.taps.size > 0) this.tellTaps(job)
     if (job.arrivedAt >= 0) job.begunAt = this.system.timers.now()
     if (this.routing.killAfter !== Infinity) this.watchTime(job)
   }
@@ -400,6 +410,20 @@ export class RouterSlot extends Slot implements Sender {
   private crashOf(why: Undelivered): Crash {
     const cause = why._tag === "HandlerFailed" ? why.cause : Cause.interrupt()
     return { at: this.system.timers.now(), cause }
+  }
+
+  /** It handles nothing itself: looking at its messages is looking at what its members begin with, once for each message. */
+  override tap(tap: Tap): () => void {
+    this.taps.add(tap)
+    return () => this.taps.delete(tap)
+  }
+
+  private tellTaps(job: Job): void {
+    const { asked, message, payload, tag } = job
+    if (job.crashes.length > 0 || this.tapped.has(message)) return
+    this.tapped.add(message)
+    for (const tap of this.taps) tap.received(tag, payload, asked)
+    if (asked !== undefined) onSettled(asked, (exit) => this.taps.forEach((tap) => tap.settled(tag, exit, asked)))
   }
 
   // --- Its own life ---
