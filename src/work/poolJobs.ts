@@ -4,8 +4,8 @@
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
@@ -160,11 +160,14 @@ export const jobs = <A, In, Out, E, R>(
     const context = yield* Effect.context<R | Scope.Scope>()
     /** In the order of submission. */
     const pending = new Set<Fiber.Fiber<Out, E>>()
-    const ready = yield* Queue.unbounded<Fiber.Fiber<Out, E>>()
+    /** Those of them that are, in the order in which they came to be. */
+    const ready = new Set<Fiber.Fiber<Out, E>>()
+    const more = Latch.makeUnsafe(false)
     const oneTaker = Semaphore.makeUnsafe(1)
     const take = (fiber: Fiber.Fiber<Out, E>) =>
       Effect.flatMap(Fiber.await(fiber), (exit) => {
         pending.delete(fiber)
+        ready.delete(fiber)
         return Effect.asSome(exit)
       })
     const first = Effect.suspend(() => {
@@ -173,8 +176,10 @@ export const jobs = <A, In, Out, E, R>(
     })
     const firstReady: Effect.Effect<Option.Option<Out>, E> = Effect.suspend(() => {
       if (pending.size === 0) return Effect.succeedNone
-      // It may have been taken in its order meanwhile.
-      return Effect.flatMap(Queue.take(ready), (fiber) => (pending.has(fiber) ? take(fiber) : firstReady))
+      const [fiber] = ready
+      if (fiber !== undefined) return take(fiber)
+      more.closeUnsafe()
+      return Effect.andThen(more.await, firstReady)
     })
     const submit = (input: In) =>
       Effect.map(
@@ -184,7 +189,10 @@ export const jobs = <A, In, Out, E, R>(
         ),
         (fiber) => {
           pending.add(fiber)
-          fiber.addObserver(() => Queue.offerUnsafe(ready, fiber))
+          fiber.addObserver(() => {
+            ready.add(fiber)
+            more.openUnsafe()
+          })
         }
       )
     return {

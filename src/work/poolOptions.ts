@@ -57,7 +57,10 @@ export interface Options<A, E> extends Omit<
    * was tried again in vain is a dead letter, `Poisoned`.
    */
   readonly retries?: number
-  /** How long a member may take for one message before it is killed and replaced. Default: as long as it likes. */
+  /**
+   * How long a member may take for one message before it is killed and started anew, once it has let go of what it holds. Default: as
+   * long as it likes.
+   */
   readonly killAfter?: Duration.Input
   /** How many restarts, over all members, in how much time. One more, and the pool ends. Default: 1 within 5 seconds. */
   readonly intensity?: Intensity

@@ -188,7 +188,7 @@ describe("handlers", () => {
 })
 
 describe("members that do not end", () => {
-  it.effect("a killed member whose handler cannot be interrupted is a zombie: its message is told, its place is taken", () =>
+  it.effect("a killed member whose handler cannot be interrupted is a zombie: its asker is told, and others go on", () =>
     run(
       Effect.gen(function* () {
         const gate = yield* Deferred.make<void>()
@@ -205,20 +205,23 @@ describe("members that do not end", () => {
             })
           )
         )
-        const pool = yield* Pool.start(behavior, { size: 1, intensity: quick, killAfter: "1 second" })
+        const pool = yield* Pool.start(behavior, { size: 2, concurrency: 2, intensity: quick, killAfter: "1 second" })
         const held = yield* fork(pool.ref.ask.Hold({ n: 1 }))
-        const next = yield* fork(pool.ref.ask.Do({ n: 2 }))
+        yield* fork(pool.ref.ask.Hold({ n: 1 }))
+        // Behind the one, and behind the other.
+        const behind = yield* Effect.forEach([2, 3], (n) => fork(pool.ref.pipe(ActorRef.withTimeout("1 hour")).ask.Do({ n })))
         yield* settle
         yield* TestClock.adjust("1 second")
         yield* settle
         assert.strictEqual(reasonOf(yield* Fiber.join(held)), "Restarting")
-        assert.deepStrictEqual(yield* Fiber.join(next), Exit.succeed(2))
-        assert.strictEqual((yield* ActorSystem.zombies).length, 1)
+        // A member is restarted once it has let go of what it had: until then what waited with it waits in the queue.
+        assert.strictEqual((yield* ActorSystem.zombies).length, 2)
+        assert.deepStrictEqual(yield* Effect.map(pool.stats, ({ queued, ready }) => [queued, ready]), [2, 0])
         yield* Deferred.succeed(gate, undefined)
-        yield* settle
+        assert.deepStrictEqual(yield* Effect.forEach(behind, Fiber.join), [Exit.succeed(2), Exit.succeed(3)])
         assert.strictEqual((yield* ActorSystem.zombies).length, 0)
         const { handled, ongoing } = yield* pool.stats
-        assert.deepStrictEqual([handled, ongoing], [2, 0])
+        assert.deepStrictEqual([handled, ongoing], [4, 0])
       })
     )
   )
