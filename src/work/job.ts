@@ -138,8 +138,7 @@ export class Job extends Request {
 
   override undelivered(why: Undelivered): boolean {
     if (this.exit !== undefined) return true
-    const told =
-      this.from.takeBack(this, why) || this.source?.undelivered(why) === true || this.from.giveUp(this, why)
+    const told = this.from.takeBack(this, why) || this.source?.undelivered(why) === true || this.from.giveUp(this, why)
     if (this.exit === undefined) this.close()
     return told
   }

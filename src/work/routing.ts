@@ -107,7 +107,9 @@ export class RouterSlot extends Slot implements Sender {
   /** Whether what is sent to another may come to this one. */
   isReachedFrom(slot: Slot): boolean {
     if (slot === this) return true
-    return slot instanceof RouterSlot && Array.from(slot.members.all.keys()).some((member) => this.isReachedFrom(member))
+    return (
+      slot instanceof RouterSlot && Array.from(slot.members.all.keys()).some((member) => this.isReachedFrom(member))
+    )
   }
 
   // --- Taking messages ---

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Actor, ActorSystem, Behavior, Group, Pool, Router, Supervisor } from "effect-otp"
+import { Actor, ActorSystem, Backoff, Behavior, Group, Pool, Router, Supervisor } from "effect-otp"
 
 class Lamp extends Actor.Service<Lamp>()("test/Lamp", {
   Dim: { payload: { to: Schema.Int } },
@@ -65,6 +65,82 @@ it.effect("POOL-20 whoever leaves the group gets nothing any more", () =>
       yield* Lamps.leaveAs(one, "room")
       yield* settle
       assert.deepStrictEqual(yield* Effect.forEach([1, 2, 3], () => router.ask.Name({})), ["two", "two", "two"])
+    })
+  )
+)
+
+it.effect("POOL-20 who has left while the router was down is none of its members when it is back", () =>
+  run(
+    Effect.gen(function* () {
+      const live = lampLive()
+      const one = yield* Actor.spawn(live, "one")
+      yield* Actor.spawn(live, "two")
+      const root = yield* Supervisor.start(
+        Supervisor.make("hall", {
+          children: [
+            Supervisor.child(Router.behavior(Lamp, { group: Lamps, key: "room" }), {
+              backoff: Backoff.exponential({ min: "1 second", max: "1 second" })
+            })
+          ]
+        })
+      )
+      const router = yield* Lamp.pipe(Effect.provideContext(root.services))
+      yield* Actor.kill(router)
+      yield* Lamps.leaveAs(one, "room")
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      yield* settle
+      assert.deepStrictEqual(yield* Effect.forEach([1, 2, 3], () => router.ask.Name({})), ["two", "two", "two"])
+    })
+  )
+)
+
+it.effect("POOL-20 a router in its own group gives nothing to itself", () =>
+  run(
+    Effect.gen(function* () {
+      yield* Actor.spawn(lampLive(), "one")
+      const router = yield* room()
+      yield* Lamps.joinAs(router, "room")
+      yield* settle
+      assert.deepStrictEqual(yield* Effect.forEach([1, 2, 3], () => router.ask.Name({})), ["one", "one", "one"])
+    })
+  )
+)
+
+it.effect("R71 a key whose member left with messages of it is pending with the next one, until that is done", () =>
+  run(
+    Effect.gen(function* () {
+      const gates = new Map<string, Latch.Latch>()
+      const live = Lamp.behavior((name: string) =>
+        Effect.gen(function* () {
+          yield* Lamps.join("room")
+          const gate = Latch.makeUnsafe(false)
+          gates.set(name, gate)
+          return Lamp.of({
+            Dim: () => {},
+            Name: () => name,
+            Wait: () => Effect.as(gate.await, name)
+          })
+        })
+      )
+      const one = yield* Actor.spawn(live, "one")
+      const router = yield* room({ hash: () => "key" })
+      const first = yield* Effect.forkChild(router.ask.Wait())
+      yield* settle
+      yield* Lamps.leaveAs(one, "room")
+      yield* Actor.spawn(live, "two")
+      yield* settle
+      const second = yield* Effect.forkChild(router.ask.Wait())
+      yield* settle
+      yield* gates.get("one")!.open
+      assert.strictEqual(yield* Fiber.join(first), "one")
+      // However many come: the key stays where it is pending.
+      for (const name of ["a", "b", "c", "d", "e", "f", "g", "h"]) yield* Actor.spawn(live, name)
+      yield* settle
+      const third = yield* Effect.forkChild(router.ask.Name({}))
+      yield* settle
+      yield* gates.get("two")!.open
+      assert.deepStrictEqual([yield* Fiber.join(second), yield* Fiber.join(third)], ["two", "two"])
     })
   )
 )

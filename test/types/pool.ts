@@ -78,13 +78,13 @@ export const members: Same<typeof pool.members, Effect.Effect<ReadonlyArray<Acto
 export const resized = pool.resize({ delta: 1, reason: "more" })
 export const refuses: Same<
   Effect.Error<typeof resized>,
-  Autoscale.InvalidScaling | Autoscale.ScalingTooSoon | Supervisor.StartFailed<unknown> | Supervisor.SupervisorNotRunning
+  | Autoscale.InvalidScaling
+  | Autoscale.ScalingTooSoon
+  | Supervisor.StartFailed<unknown>
+  | Supervisor.SupervisorNotRunning
 > = true
 export const pushed = (ref: ActorRef.ActorRef<Chat>) => pool.push(ref)
-export const pushes: Same<
-  Effect.Error<ReturnType<typeof pushed>>,
-  Pool.AlreadyMember | Pool.MemberOfItself
-> = true
+export const pushes: Same<Effect.Error<ReturnType<typeof pushed>>, Pool.AlreadyMember | Pool.MemberOfItself> = true
 // @ts-expect-error an actor of another class
 pool.push(other)
 // @ts-expect-error not without saying why

@@ -2,16 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Latch, Schema, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Actor,
-  ActorRef,
-  ActorSystem,
-  Backoff,
-  Control,
-  Interceptor,
-  Pool,
-  Supervisor
-} from "effect-otp"
+import { Actor, ActorRef, ActorSystem, Backoff, Control, Interceptor, Pool, Supervisor } from "effect-otp"
 
 class Member extends Actor.Service<Member>()("test/Member", {
   Do: { payload: { n: Schema.Int }, success: Schema.Int },
@@ -54,7 +45,11 @@ const making = (options: Parameters<typeof Member.behavior>[1] = {}) => {
         Do: ({ n }) => (seen.log.push(n), n),
         Note: ({ n }) => void seen.log.push(n),
         Hold: Actor.concurrent(({ n }: { readonly n: number }) => Effect.as(held, (seen.log.push(n), n))),
-        Crash: ({ n }) => Effect.andThen(gate.await, Effect.suspend(() => Effect.die(seen.log.push(n)))),
+        Crash: ({ n }) =>
+          Effect.andThen(
+            gate.await,
+            Effect.suspend(() => Effect.die(seen.log.push(n)))
+          ),
         Nest: ({ n }) => Effect.andThen(Effect.yieldNow, Effect.orDie(pool.ref!.ask.Do({ n }))),
         Throw: () => {
           throw new Error("no stream")
@@ -83,50 +78,52 @@ describe("handlers", () => {
     )
   )
 
-  it.effect("POOL-24 batched ones: each asker gets its own answer, and batches are no larger than the room of a member", () =>
-    run(
-      Effect.gen(function* () {
-        class Model extends Actor.Service<Model>()("test/Model", {
-          Infer: { payload: { n: Schema.Int }, success: Schema.Int }
-        }) {}
-        const batches: Array<ReadonlyArray<number>> = []
-        const behavior = Model.behavior(
-          Effect.sync(() =>
-            Model.of({
-              Infer: Actor.batched({
-                maxSize: 4,
-                maxDelay: "100 millis",
-                run: (batch) =>
-                  Effect.gen(function* () {
-                    batches.push(batch.map(({ n }) => n))
-                    if (batch.some(({ n }) => n === 99)) return yield* Effect.die("bad input")
-                    return batch.map(({ n }) => n * 10)
-                  })
+  it.effect(
+    "POOL-24 batched ones: each asker gets its own answer, and batches are no larger than the room of a member",
+    () =>
+      run(
+        Effect.gen(function* () {
+          class Model extends Actor.Service<Model>()("test/Model", {
+            Infer: { payload: { n: Schema.Int }, success: Schema.Int }
+          }) {}
+          const batches: Array<ReadonlyArray<number>> = []
+          const behavior = Model.behavior(
+            Effect.sync(() =>
+              Model.of({
+                Infer: Actor.batched({
+                  maxSize: 4,
+                  maxDelay: "100 millis",
+                  run: (batch) =>
+                    Effect.gen(function* () {
+                      batches.push(batch.map(({ n }) => n))
+                      if (batch.some(({ n }) => n === 99)) return yield* Effect.die("bad input")
+                      return batch.map(({ n }) => n * 10)
+                    })
+                })
               })
-            })
+            )
           )
-        )
-        const pool = yield* Pool.start(behavior, { size: 2, concurrency: 4, intensity: quick, retries: 1 })
-        const all = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) => fork(pool.ref.ask.Infer({ n })))
-        yield* settle
-        yield* TestClock.adjust("100 millis")
-        assert.deepStrictEqual(
-          (yield* Effect.forEach(all, Fiber.join)).map((exit) => Exit.getSuccess(exit)._tag),
-          all.map(() => "Some")
-        )
-        assert.isTrue(batches.every(({ length }) => length <= 4))
-        assert.deepStrictEqual(batches.flat().toSorted(), [1, 2, 3, 4, 5, 6])
-        // One that spoils its batch: the others of it are tried again, and so is it.
-        const spoilt = yield* Effect.forEach([1, 2, 99, 4], (n) => fork(pool.ref.ask.Infer({ n })))
-        for (let round = 0; round < 4; round++) {
+          const pool = yield* Pool.start(behavior, { size: 2, concurrency: 4, intensity: quick, retries: 1 })
+          const all = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) => fork(pool.ref.ask.Infer({ n })))
           yield* settle
           yield* TestClock.adjust("100 millis")
-        }
-        const exits = yield* Effect.forEach(spoilt, Fiber.join)
-        assert.strictEqual(reasonOf(exits[2]!), "HandlerFailed")
-        assert.strictEqual((yield* pool.stats).ongoing, 0)
-      })
-    )
+          assert.deepStrictEqual(
+            (yield* Effect.forEach(all, Fiber.join)).map((exit) => Exit.getSuccess(exit)._tag),
+            all.map(() => "Some")
+          )
+          assert.isTrue(batches.every(({ length }) => length <= 4))
+          assert.deepStrictEqual(batches.flat().toSorted(), [1, 2, 3, 4, 5, 6])
+          // One that spoils its batch: the others of it are tried again, and so is it.
+          const spoilt = yield* Effect.forEach([1, 2, 99, 4], (n) => fork(pool.ref.ask.Infer({ n })))
+          for (let round = 0; round < 4; round++) {
+            yield* settle
+            yield* TestClock.adjust("100 millis")
+          }
+          const exits = yield* Effect.forEach(spoilt, Fiber.join)
+          assert.strictEqual(reasonOf(exits[2]!), "HandlerFailed")
+          assert.strictEqual((yield* pool.stats).ongoing, 0)
+        })
+      )
   )
 
   it.effect("a stream whose handler throws is a failure of its member, counted once", () =>
@@ -188,45 +185,49 @@ describe("handlers", () => {
 })
 
 describe("members that do not end", () => {
-  it.effect("a killed member whose handler cannot be interrupted is a zombie: its asker is told, and others go on", () =>
-    run(
-      Effect.gen(function* () {
-        const gate = yield* Deferred.make<void>()
-        yield* Effect.addFinalizer(() => Deferred.succeed(gate, undefined))
-        const behavior = Member.behavior(
-          Effect.sync(() =>
-            Member.of({
-              Do: ({ n }) => n,
-              Note: () => {},
-              Hold: ({ n }) => Effect.uninterruptible(Effect.as(Deferred.await(gate), n)),
-              Crash: ({ n }) => n,
-              Nest: ({ n }) => n,
-              Throw: () => Stream.empty
-            })
+  it.effect(
+    "a killed member whose handler cannot be interrupted is a zombie: its asker is told, and others go on",
+    () =>
+      run(
+        Effect.gen(function* () {
+          const gate = yield* Deferred.make<void>()
+          yield* Effect.addFinalizer(() => Deferred.succeed(gate, undefined))
+          const behavior = Member.behavior(
+            Effect.sync(() =>
+              Member.of({
+                Do: ({ n }) => n,
+                Note: () => {},
+                Hold: ({ n }) => Effect.uninterruptible(Effect.as(Deferred.await(gate), n)),
+                Crash: ({ n }) => n,
+                Nest: ({ n }) => n,
+                Throw: () => Stream.empty
+              })
+            )
           )
-        )
-        const pool = yield* Pool.start(behavior, { size: 2, concurrency: 2, intensity: quick, killAfter: "1 second" })
-        const held = yield* fork(pool.ref.ask.Hold({ n: 1 }))
-        yield* fork(pool.ref.ask.Hold({ n: 1 }))
-        // Behind the one, and behind the other.
-        const behind = yield* Effect.forEach([2, 3], (n) => fork(pool.ref.pipe(ActorRef.withTimeout("1 hour")).ask.Do({ n })))
-        yield* settle
-        yield* TestClock.adjust("1 second")
-        yield* settle
-        assert.strictEqual(reasonOf(yield* Fiber.join(held)), "Restarting")
-        // A member is restarted once it has let go of what it had: until then what waited with it waits in the queue.
-        assert.strictEqual((yield* ActorSystem.zombies).length, 2)
-        assert.deepStrictEqual(yield* Effect.map(pool.stats, ({ queued, ready }) => [queued, ready]), [2, 0])
-        yield* Deferred.succeed(gate, undefined)
-        assert.deepStrictEqual(yield* Effect.forEach(behind, Fiber.join), [Exit.succeed(2), Exit.succeed(3)])
-        assert.strictEqual((yield* ActorSystem.zombies).length, 0)
-        const { handled, ongoing } = yield* pool.stats
-        assert.deepStrictEqual([handled, ongoing], [4, 0])
-      })
-    )
+          const pool = yield* Pool.start(behavior, { size: 2, concurrency: 2, intensity: quick, killAfter: "1 second" })
+          const held = yield* fork(pool.ref.ask.Hold({ n: 1 }))
+          yield* fork(pool.ref.ask.Hold({ n: 1 }))
+          // Behind the one, and behind the other.
+          const behind = yield* Effect.forEach([2, 3], (n) =>
+            fork(pool.ref.pipe(ActorRef.withTimeout("1 hour")).ask.Do({ n }))
+          )
+          yield* settle
+          yield* TestClock.adjust("1 second")
+          yield* settle
+          assert.strictEqual(reasonOf(yield* Fiber.join(held)), "Restarting")
+          // A member is restarted once it has let go of what it had: until then what waited with it waits in the queue.
+          assert.strictEqual((yield* ActorSystem.zombies).length, 2)
+          assert.deepStrictEqual(yield* Effect.map(pool.stats, ({ queued, ready }) => [queued, ready]), [2, 0])
+          yield* Deferred.succeed(gate, undefined)
+          assert.deepStrictEqual(yield* Effect.forEach(behind, Fiber.join), [Exit.succeed(2), Exit.succeed(3)])
+          assert.strictEqual((yield* ActorSystem.zombies).length, 0)
+          const { handled, ongoing } = yield* pool.stats
+          assert.deepStrictEqual([handled, ongoing], [4, 0])
+        })
+      )
   )
 
-  it.effect("POOL-10 members that all ask their own pool are ended by the time limit of their asks", () =>
+  it.effect("members that all ask their own pool are ended by the time limit of their asks", () =>
     run(
       Effect.gen(function* () {
         const made = making()
@@ -314,7 +315,9 @@ describe("as part of a tree", () => {
             children: [Pool.child(behavior, { size, id: "pool" })]
           })
         const root = yield* Supervisor.start(tree(1))
-        const pool = yield* (Effect.provideContext(Pool.of(Member), root.services as never) as Effect.Effect<Pool.Pool<Member>>)
+        const pool = yield* Effect.provideContext(Pool.of(Member), root.services as never) as Effect.Effect<
+          Pool.Pool<Member>
+        >
         yield* root.reconfigure(tree(3))
         assert.strictEqual((yield* pool.stats).size, 1)
         yield* Actor.kill(pool.ref)
@@ -343,4 +346,3 @@ describe("as part of a tree", () => {
     )
   )
 })
-

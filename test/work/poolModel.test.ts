@@ -172,8 +172,13 @@ const live = (life: Life) =>
       if (below(3) > 0) continue
       yield* settle
       const { free, members, queued, ready } = yield* pool.stats
-      if (!isKeyed && !isSuspended && ready > 0 && queued > 0) assert.strictEqual(free, 0, `idle while some wait: ${label}`)
-      if (!isKeyed) assert.isTrue(members.every(({ ongoing }) => ongoing <= concurrency), `above its limit: ${label}`)
+      if (!isKeyed && !isSuspended && ready > 0 && queued > 0)
+        assert.strictEqual(free, 0, `idle while some wait: ${label}`)
+      if (!isKeyed)
+        assert.isTrue(
+          members.every(({ ongoing }) => ongoing <= concurrency),
+          `above its limit: ${label}`
+        )
     }
     // All goes on, and comes to its end.
     open = true
@@ -231,7 +236,11 @@ const check = (
   if (typeof route !== "object") return
   for (let key = 0; key < 4; key++) {
     const order = [...new Set(begun.filter((id) => all[id]!.key === key))]
-    assert.deepStrictEqual(order, order.toSorted((a, b) => a - b), `overtaken: ${label}`)
+    assert.deepStrictEqual(
+      order,
+      order.toSorted((a, b) => a - b),
+      `overtaken: ${label}`
+    )
   }
 }
 

@@ -114,33 +114,6 @@ describe("hiring", () => {
   )
 })
 
-describe("dismissing", () => {
-  it.effect("POOL-27 what comes while the last member leaves has a new one at once", () =>
-    run(
-      Effect.gen(function* () {
-        const { behavior, gate } = making(() => false)
-        const pool = yield* Pool.start(behavior, { size: { min: 0, max: 2, every: "1 hour" } })
-        const held = yield* fork(pool.ref.ask.Hold({ n: 1 }))
-        yield* settle
-        // Two, of which the idle one goes by itself: the one that is left is busy, and is to leave.
-        const growing = yield* fork(pool.resize({ delta: 1, reason: "more" }))
-        yield* settle
-        yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual(yield* Fiber.join(growing), Exit.succeed(2))
-        const idle = (yield* pool.stats).members.findIndex(({ ongoing }) => ongoing === 0)
-        const other = (yield* pool.members)[idle]!
-        const popped = yield* pool.pop
-        assert.strictEqual(popped._tag, "Some")
-        yield* pool.resize({ size: 1, reason: "one", force: true })
-        yield* gate.open
-        assert.deepStrictEqual(yield* Fiber.join(held), Exit.succeed(1))
-        assert.strictEqual(yield* pool.ref.ask.Run({ n: 3 }), 3)
-        yield* Actor.stop(other)
-      })
-    )
-  )
-})
-
 it.effect("a parent that restarts a pool gives it as many members as before, behind the same ref", () =>
   run(
     Effect.gen(function* () {

@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Latch, Schema, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Actor, ActorRef, ActorSystem, type Behavior, Pool, Router, Stash, Supervisor } from "effect-otp"
+import { Actor, ActorRef, ActorSystem, type Behavior, Pool, Router, Stash } from "effect-otp"
+import { slotOf } from "../../src/actor/ActorRef.ts"
 
 class Job extends Actor.Service<Job>()("test/Job", {
   Do: { payload: { n: Schema.Int, key: Schema.optionalKey(Schema.String) }, success: Schema.Int },
@@ -42,14 +43,19 @@ const making = (mailbox?: Behavior.MailboxOptions) =>
           Do: ({ n }) => did(n),
           Note: ({ n }) => void did(n),
           Hold: ({ n }) => Effect.map(gate.await, () => did(n)),
-          Crash: ({ n }) => Effect.andThen(gate.await, Effect.suspend(() => Effect.die(new Error(`crash ${did(n)}`)))),
+          Crash: ({ n }) =>
+            Effect.andThen(
+              gate.await,
+              Effect.suspend(() => Effect.die(new Error(`crash ${did(n)}`)))
+            ),
           Later: () => stash.keep,
           Pass: ({ n }) => Effect.orDie(Actor.forward(other.ref!.ask.Do({ n }))),
           Count: ({ n }) =>
-            n < 0 ? Stream.concat(Stream.make(1), Stream.die("broken stream")) : Stream.concat(Stream.range(1, n), Stream.never)
+            n < 0
+              ? Stream.concat(Stream.make(1), Stream.die("broken stream"))
+              : Stream.concat(Stream.range(1, n), Stream.never)
         })
-      })
-,
+      }),
       mailbox === undefined ? {} : { mailbox }
     )
     return { log, by, gate, other, behavior }
@@ -249,6 +255,9 @@ describe("what is kept count of", () => {
         assert.deepStrictEqual(made.log, [0])
         yield* made.gate.open
         yield* balanced(pool)
+        const member = (n: number) => made.by[made.log.indexOf(n)]
+        assert.strictEqual(member(3), member(1))
+        assert.notStrictEqual(member(2), member(1))
       })
     )
   )
@@ -282,10 +291,7 @@ describe("what is kept count of", () => {
         yield* settle
         const queued = yield* fork(Stream.runDrain(pool.ref.stream.Count({ n: 2 })))
         yield* settle
-        assert.deepStrictEqual(
-          yield* Effect.map(pool.stats, ({ ongoing, queued }) => [ongoing, queued]),
-          [1, 1]
-        )
+        assert.deepStrictEqual(yield* Effect.map(pool.stats, ({ ongoing, queued }) => [ongoing, queued]), [1, 1])
         yield* Fiber.interrupt(queued)
         yield* Fiber.interrupt(taken)
         yield* balanced(pool)
@@ -433,23 +439,74 @@ describe("bounds", () => {
 })
 
 describe("members that come and go", () => {
-  it.effect("while all members leave, what comes waits for the next", () =>
+  for (const route of ["least-loaded", byKey] as const) {
+    it.effect(`POOL-27 what comes while the last member leaves has a new one at once (${typeof route})`, () =>
+      run(
+        Effect.gen(function* () {
+          const made = yield* making()
+          const pool = yield* Pool.start(made.behavior, { size: { min: 0, max: 1, every: "1 hour" }, route })
+          const held = yield* fork(pool.ref.ask.Hold({ n: 1, key: "a" }))
+          yield* settle
+          assert.strictEqual(yield* pool.resize({ size: 0, reason: "night", force: true }), 0)
+          assert.strictEqual(yield* pool.ref.ask.Do({ n: 2, key: "b" }), 2)
+          assert.deepStrictEqual(
+            (yield* pool.stats).members.map(({ leaving, ongoing }) => [leaving, ongoing]),
+            [
+              [true, 1],
+              [false, 0]
+            ]
+          )
+          yield* made.gate.open
+          assert.deepStrictEqual(yield* Fiber.join(held), Exit.succeed(1))
+          yield* balanced(pool)
+          assert.strictEqual((yield* pool.stats).members.length, 1)
+        })
+      )
+    )
+  }
+
+  it.effect("a pool of temporary members that all ended while it started has ended too", () =>
     run(
       Effect.gen(function* () {
-        for (const route of ["least-loaded", byKey] as const) {
-          const made = yield* making()
-          const pool = yield* Pool.start(made.behavior, { size: { min: 0, max: 2, initial: 1 }, route })
-          yield* pool.ref.tell.Hold({ n: 1, key: "a" })
-          yield* settle
-          yield* pool.resize({ delta: 1, reason: "another" })
-          for (const member of yield* pool.members) {
-            if (member.path !== (yield* pool.stats).members.find(({ ongoing }) => ongoing === 1)!.path) {
-              yield* Actor.stop(member)
-            }
-          }
-          yield* made.gate.open
-          yield* balanced(pool)
-        }
+        const behavior = Job.behavior(
+          Effect.gen(function* () {
+            const self = yield* Job.self
+            yield* Effect.forkDetach(Actor.stop(self))
+            return Job.of({
+              Do: ({ n }) => n,
+              Note: () => {},
+              Hold: ({ n }) => n,
+              Crash: ({ n }) => n,
+              Later: ({ n }) => n,
+              Pass: ({ n }) => n,
+              Count: () => Stream.empty
+            })
+          })
+        )
+        const slow = { size: 2, restart: "temporary" } as const
+        const pool = yield* Effect.exit(Pool.start(behavior, slow))
+        yield* settle
+        if (Exit.isFailure(pool)) return
+        assert.strictEqual(reasonOf(yield* Effect.exit(pool.value.ref.ask.Do({ n: 1 }))), "NotRunning")
+      })
+    )
+  )
+
+  it.effect("who was a member of a router that has ended knows nothing of it", () =>
+    run(
+      Effect.gen(function* () {
+        const made = yield* making()
+        const member = yield* Actor.spawn(made.behavior)
+        const router = yield* Actor.spawn(Router.behavior(Job, { members: [member] }))
+        assert.strictEqual(yield* router.ask.Do({ n: 1 }), 1)
+        const held = yield* fork(router.ask.Hold({ n: 2 }))
+        yield* settle
+        yield* Actor.stop(router)
+        const { followers } = slotOf(member).audience as unknown as { readonly followers: ReadonlySet<unknown> }
+        assert.strictEqual(followers.size, 0)
+        // What it was given, it does.
+        yield* made.gate.open
+        assert.deepStrictEqual(yield* Fiber.join(held), Exit.succeed(2))
       })
     )
   )
@@ -487,7 +544,10 @@ describe("members that come and go", () => {
           })
         )
         const letters = yield* ActorSystem.deadLetters
-        assert.deepStrictEqual(letters.map(({ payload }) => (payload as { readonly n: number }).n).toSorted(), [2, 3, 4, 5])
+        assert.deepStrictEqual(
+          letters.map(({ payload }) => (payload as { readonly n: number }).n).toSorted(),
+          [2, 3, 4, 5]
+        )
         yield* ActorSystem.clearDeadLetters
       }
     }).pipe(Effect.provide(ActorSystem.layer()))
@@ -520,7 +580,13 @@ describe("pools of pools", () => {
       Effect.gen(function* () {
         const made = yield* making()
         const inner = yield* Pool.start(made.behavior, { size: 2, id: "inner", intensity: quick })
-        const outer = yield* Pool.start(made.behavior, { size: 1, id: "outer", concurrency: 2, retries: 1, intensity: quick })
+        const outer = yield* Pool.start(made.behavior, {
+          size: 1,
+          id: "outer",
+          concurrency: 2,
+          retries: 1,
+          intensity: quick
+        })
         yield* pool1(outer, inner)
         const all = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) => fork(outer.ref.ask.Hold({ n })))
         const taken = yield* fork(Stream.runCollect(Stream.take(outer.ref.stream.Count({ n: 2 }), 2)))
@@ -528,7 +594,10 @@ describe("pools of pools", () => {
         assert.strictEqual((yield* outer.stats).ongoing, 2)
         assert.strictEqual((yield* inner.stats).ongoing, 2)
         yield* made.gate.open
-        assert.deepStrictEqual((yield* Effect.forEach(all, Fiber.join)).map(Exit.isSuccess), all.map(() => true))
+        assert.deepStrictEqual(
+          (yield* Effect.forEach(all, Fiber.join)).map(Exit.isSuccess),
+          all.map(() => true)
+        )
         assert.deepStrictEqual(yield* Fiber.join(taken), Exit.succeed([1, 2]))
         // What crashes a member of the one is tried again by the other.
         assert.strictEqual(reasonOf(yield* Effect.exit(outer.ref.ask.Crash({ n: 7 }))), "HandlerFailed")
@@ -560,7 +629,10 @@ describe("pools of pools", () => {
           [two, one]
         ] as const) {
           const error = yield* Effect.flip(pool.push(member.ref))
-          assert.strictEqual(error.message, `${member.ref.path} leads to ${pool.ref.path}: a pool cannot be a member of itself`)
+          assert.strictEqual(
+            error.message,
+            `${member.ref.path} leads to ${pool.ref.path}: a pool cannot be a member of itself`
+          )
         }
         assert.strictEqual(yield* one.ref.ask.Do({ n: 1 }), 1)
       })
@@ -574,6 +646,3 @@ const pool1 = (outer: Pool.Pool<Job>, inner: Pool.Pool<Job>) =>
     yield* outer.pop
     yield* outer.push(inner.ref)
   })
-
-void Router
-void Supervisor
