@@ -237,31 +237,31 @@ export class RouterSlot extends Slot implements Sender {
     // A member that takes a message may free another one.
     if (this.serving || this.state !== State.Idle || (this.control & ~State.DrainRequested) !== 0) return
     this.serving = true
-    while (!this.isEmpty && this.serveNext());
+    while (this.serveNext());
     this.serving = false
     if (this.isEmpty) this.rewind()
     if ((this.control & State.DrainRequested) !== 0) this.drained()
   }
 
-  /** `false`: nobody can take it. */
+  /** `false`: nothing is there, or nobody can take it. */
   private serveNext(): boolean {
     const isReturned = this.returned.length > 0
-    const item = isReturned ? this.firstReturned() : this.peek()!
-    if (!(item instanceof Job) || item.isWithdrawn) {
-      const left = this.leaveQueue(isReturned)
-      if (item instanceof Task) item.deliver(this)
-      left()
-      return true
-    }
-    const member = this.choose(item.tag, item.payload)
-    if (member === undefined) {
+    const item = isReturned ? this.firstReturned() : this.peek()
+    if (item === undefined) return false
+    const job = item instanceof Job && !item.isWithdrawn ? item : undefined
+    const member = job === undefined ? undefined : this.choose(job.tag, job.payload)
+    if (job !== undefined && member === undefined) {
       if (!this.members.isStaffed) this.starved()
       return false
     }
-    this.assign(item, member)
-    const left = this.leaveQueue(isReturned)
-    this.give(item, member)
-    left()
+    if (job !== undefined) this.assign(job, member!)
+    if (isReturned) this.returned.pop()
+    else this.next()
+    const payload = isReturned ? undefined : this.payload()
+    if (job !== undefined) this.give(job, member!)
+    else if (item instanceof Task) item.deliver(this)
+    // Only now: who waited for room goes behind.
+    if (this.admission !== undefined && !isReturned) this.admitWaiters(this.admission, item, payload)
     return true
   }
 
@@ -269,18 +269,6 @@ export class RouterSlot extends Slot implements Sender {
     if (!this.inOrder) this.returned.sort((one, other) => other.order - one.order)
     this.inOrder = true
     return this.returned.at(-1)!
-  }
-
-  /** The first leaves the queue. What is returned is called once it has gone on: senders that wait for room get it. */
-  private leaveQueue(isReturned: boolean): () => void {
-    if (isReturned) {
-      this.returned.pop()
-      return NOTHING
-    }
-    const item = this.next()!
-    const payload = this.payload()
-    const { admission } = this
-    return admission === undefined ? NOTHING : () => this.admitWaiters(admission, item, payload)
   }
 
   /** Behind what is about to be decided, about a member that has failed, say, and once it has given back all that it had. */
@@ -465,5 +453,3 @@ export class RouterSlot extends Slot implements Sender {
     this.members.disband()
   }
 }
-
-const NOTHING = (): void => undefined
