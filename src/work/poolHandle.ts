@@ -127,7 +127,10 @@ export interface Pool<A> {
   >
   /** Takes a member out that has nothing to do; it goes on living, and may be pushed again. `None`: all have something to do. */
   readonly pop: Effect.Effect<Option.Option<ActorRef<A>>>
-  /** Takes any actor in as a member. It is not restarted by the pool, and leaves it with its end. */
+  /**
+   * Takes any actor in as a member, a pool too, where that does not lead back to this one. It is not restarted by the pool, and leaves
+   * it with its end.
+   */
   readonly push: (ref: ActorRef<A>) => Effect.Effect<void, AlreadyMember | MemberOfItself>
 }
 

@@ -54,7 +54,8 @@ export interface Options<A, E> extends Omit<
   /**
    * How often a message whose member crashed or was killed while it had it is given to one again. Whoever asked goes on waiting,
    * as long as the ask allows. What its handler had done by then is done twice. Default 0: the asker is told. A tell that
-   * was tried again in vain is a dead letter, `Poisoned`.
+   * was tried again in vain is a dead letter, `Poisoned`. A stream is never tried again. What a member that crashes has not begun with
+   * is not lost, whatever this says.
    */
   readonly retries?: number
   /**

@@ -26,7 +26,8 @@ export type MessageOf<A> = {
  * - `least-loaded`: who has the fewest messages; among equals each in turn.
  * - `round-robin`: each in turn.
  * - `random`: anybody.
- * - `shorter-of-two`: of two at random the one that has fewer. As good as `least-loaded` among many, and cheaper.
+ * - `shorter-of-two`: of two at random the one that has fewer. As good as `least-loaded` among many, and cheaper. How many each has is
+ *   known here, so there is nothing to cache, and where all are busy a message waits in the queue instead of trying again.
  * - `{ hash }`: messages of one key go to one member, by a consistent hash: when members come or go, few keys move, and none
  *   that has messages pending. In order.
  * - `{ sticky }`: messages of one key go to the member that the first of them went to, the least loaded then, for as long as

@@ -394,6 +394,28 @@ it.effect("who waits for room gets what was taken out, and what was taken out ke
   })
 )
 
+it.effect("where all that was queued is taken out, who waited for room is let in at once", () =>
+  Effect.gen(function* () {
+    const box = yield* makeBox({ capacity: 1 })
+    yield* box.hold
+    const wanted = [new Envelope(PUT, 1), new Envelope(PUT, 2)]
+    const late = new Envelope(PUT, "late")
+    const settled: Array<boolean> = []
+    box.slot.offer(wanted[0]!, undefined)
+    for (const item of [wanted[1]!, late]) {
+      box.slot.waitForRoom({ item, payload: undefined, settled: (accepted) => settled.push(accepted) })
+    }
+    assert.deepStrictEqual(
+      box.slot.takeOut((item): item is Envelope => wanted.includes(item as Envelope)),
+      wanted
+    )
+    assert.strictEqual(box.slot.size, 1)
+    yield* box.open
+    assert.deepStrictEqual(settled, [true, true])
+    assert.deepStrictEqual(box.handled, ["hold", "late"])
+  })
+)
+
 it.effect("a discarded queue keeps the actor's own work", () =>
   Effect.gen(function* () {
     const box = yield* makeBox({ onRestart: "discard" })

@@ -305,25 +305,48 @@ describe("as part of a tree", () => {
     }
   })
 
-  it.effect("a new configuration holds from the next start of the pool on", () =>
+  it.effect("a new configuration holds from the next start of the pool on: members, sizes, routes, bounds", () =>
     run(
       Effect.gen(function* () {
-        const { behavior } = making()
-        const tree = (size: number) =>
+        const [before, after] = [making(), making()]
+        const tree = ({ behavior }: typeof before, options: Pool.Options<Member, never>) =>
           Supervisor.make("app", {
             intensity: { restarts: 5, within: "1 second" },
-            children: [Pool.child(behavior, { size, id: "pool" })]
+            children: [Pool.child(behavior, { ...options, id: "pool" })]
           })
-        const root = yield* Supervisor.start(tree(1))
+        const root = yield* Supervisor.start(tree(before, { size: 1 }))
         const pool = yield* Effect.provideContext(Pool.of(Member), root.services as never) as Effect.Effect<
           Pool.Pool<Member>
         >
-        yield* root.reconfigure(tree(3))
-        assert.strictEqual((yield* pool.stats).size, 1)
+        // One of its own is busy, and one that it was given.
+        const guest = yield* Actor.spawn(before.behavior)
+        yield* pool.push(guest)
+        const held = yield* Effect.forEach([1, 2], (n) => fork(pool.ref.ask.Hold({ n })))
+        yield* settle
+        const route = { hash: () => "one" }
+        yield* root.reconfigure(tree(after, { size: 3, concurrency: 2 }))
+        assert.strictEqual((yield* pool.stats).size, 2)
         yield* Actor.kill(pool.ref)
         yield* settle
-        assert.strictEqual((yield* (yield* Pool.of(pool.ref)).stats).size, 3)
-        assert.strictEqual(yield* pool.ref.ask.Do({ n: 1 }), 1)
+        const now = yield* Pool.of(pool.ref)
+        const { free, ongoing, size } = yield* now.stats
+        assert.deepStrictEqual([size, ongoing, free, after.seen.built], [3, 1, 5, 2])
+        // As many as there is room for, the guest among them.
+        for (const n of [3, 4, 5, 6, 7, 8]) yield* fork(pool.ref.ask.Hold({ n }))
+        yield* settle
+        assert.deepStrictEqual(
+          yield* Effect.map(now.stats, (stats) => [stats.ongoing, stats.queued, stats.free]),
+          [6, 1, 0]
+        )
+        yield* Effect.all([before.gate.open, after.gate.open])
+        yield* Effect.forEach(held, Fiber.await)
+        yield* settle
+        yield* root.reconfigure(tree(after, { size: 3, route }))
+        yield* Actor.kill(pool.ref)
+        yield* settle
+        for (const n of [1, 2, 3, 4]) yield* pool.ref.ask.Do({ n })
+        const { members } = yield* (yield* Pool.of(pool.ref)).stats
+        assert.strictEqual(members.filter(({ path, handled }) => path !== guest.path && handled > 0).length, 1)
       })
     )
   )
