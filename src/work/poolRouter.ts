@@ -77,8 +77,6 @@ export class PoolRouter {
     yield* this.become(Math.max(this.initial, this.size))
     if (this.autoscale === undefined) {
       router.deserted = () => this.giveUp()
-      // They may have ended before anybody listened.
-      if (router.members.all.size === 0) this.giveUp()
       return
     }
     router.starved = () => void router.system.runFork(this.look)

@@ -214,6 +214,7 @@ describe("asking several", () => {
         )
         yield* settle
         assert.strictEqual((yield* pool.stats).ongoing, 1)
+        assert.isUndefined(asked.pollUnsafe())
         yield* TestClock.adjust("50 millis")
         assert.strictEqual(yield* Fiber.join(asked), "2")
       })

@@ -355,7 +355,7 @@ describe("as part of a tree", () => {
     run(
       Effect.gen(function* () {
         const { behavior, gate } = making()
-        const pool = yield* Pool.start(behavior, { size: 1 })
+        const pool = yield* Pool.start(behavior, { size: 1, retries: 2, intensity: quick })
         const statistics = yield* Control.statistics(pool.ref)
         for (const n of [1, 2]) yield* fork(pool.ref.ask.Hold({ n }))
         yield* settle
@@ -365,6 +365,12 @@ describe("as part of a tree", () => {
         yield* settle
         const { received, replied } = yield* statistics
         assert.deepStrictEqual([received, replied], [2, 2])
+        // However often it is tried, it is one message.
+        yield* Effect.exit(pool.ref.ask.Crash({ n: 3 }))
+        yield* pool.ref.tell.Note({ n: 4 })
+        yield* settle
+        const { failed, messages } = yield* statistics
+        assert.deepStrictEqual([failed, messages], [1, { Hold: 2, Crash: 1, Note: 1 }])
       })
     )
   )

@@ -465,13 +465,31 @@ describe("members that come and go", () => {
     )
   }
 
+  it.effect("R3 what waited for a last member that has ended has a new one at once", () =>
+    run(
+      Effect.gen(function* () {
+        const made = yield* making()
+        const pool = yield* Pool.start(made.behavior, {
+          size: { min: 0, max: 1, every: "1 hour" },
+          restart: "temporary"
+        })
+        yield* pool.ref.tell.Hold({ n: 1 })
+        const waits = yield* fork(pool.ref.ask.Do({ n: 2 }))
+        yield* settle
+        yield* Actor.kill((yield* pool.members)[0]!)
+        yield* settle
+        assert.deepStrictEqual(yield* Fiber.join(waits), Exit.succeed(2))
+        yield* balanced(pool)
+      })
+    )
+  )
+
   it.effect("a pool of temporary members that all ended while it started has ended too", () =>
     run(
       Effect.gen(function* () {
         const behavior = Job.behavior(
           Effect.gen(function* () {
-            const self = yield* Job.self
-            yield* Effect.forkDetach(Actor.stop(self))
+            yield* Actor.continueWith(Effect.die("at once"))
             return Job.of({
               Do: ({ n }) => n,
               Note: () => {},
@@ -483,11 +501,11 @@ describe("members that come and go", () => {
             })
           })
         )
-        const slow = { size: 2, restart: "temporary" } as const
-        const pool = yield* Effect.exit(Pool.start(behavior, slow))
+        const pool = yield* Pool.start(behavior, { size: 2, restart: "temporary" })
+        const asked = yield* fork(pool.ref.ask.Do({ n: 1 }))
         yield* settle
-        if (Exit.isFailure(pool)) return
-        assert.strictEqual(reasonOf(yield* Effect.exit(pool.value.ref.ask.Do({ n: 1 }))), "NotRunning")
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(reasonOf(yield* Fiber.join(asked)), "NotRunning")
       })
     )
   )
