@@ -62,6 +62,11 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return this.state === State.Ended
   }
 
+  /** Whether it takes no more messages for the time being, or will not after the one at hand. */
+  get isPausing(): boolean {
+    return (this.control & State.PauseRequested) !== 0
+  }
+
   /** Puts a message into the mailbox. */
   offer(item: Item, payload: unknown): Verdict {
     if (this.tail - this.head >= this.limit) return this.offerSlow(item, payload)

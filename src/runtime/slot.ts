@@ -142,11 +142,6 @@ export class Slot extends Turns {
     return (this.control & ~State.ContinueRequested) === 0
   }
 
-  /** Whether it takes no more messages for the time being, or will not after the one at hand. */
-  get isPausing(): boolean {
-    return (this.control & State.PauseRequested) !== 0
-  }
-
   get isUp(): boolean {
     return this.state >= State.Starting && this.state <= State.Failing
   }
