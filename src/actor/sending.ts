@@ -361,8 +361,11 @@ class Relay extends Ask {
     super(slot, tag, payload, Infinity, first.deadline())
     this.first = first
   }
+  override get isOver(): boolean {
+    return this.exit !== undefined || this.first.isOver
+  }
   override deliver(to: Receiver): unknown {
-    return this.first.exit === undefined ? super.deliver(to) : undefined
+    return this.isOver ? undefined : super.deliver(to)
   }
   protected override settled(): void {
     if (this.first.exit === undefined) this.first.settle(this.exit!)

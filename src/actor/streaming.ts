@@ -30,8 +30,8 @@ class NotAStream extends Schema.TaggedError<NotAStream>()("NotAStream", {
 
 /** @internal */
 export class StreamRequest extends Envelope {
-  /** Hears when nothing of it goes on any more. */
-  onOver: (() => void) | undefined = undefined
+  /** Hears when nothing of it goes on any more, and why, where it has crashed its actor. */
+  onOver: ((why: Undelivered | undefined) => void) | undefined = undefined
   /** Who has it: not always the one it was sent to, which may have given it to another. */
   private taker: Slot | undefined = undefined
   private readonly slot: Slot
@@ -57,7 +57,7 @@ export class StreamRequest extends Envelope {
   /** A stream is the answer. What else a handler comes to is a machine's turn, which answers now or later. */
   override deliver(to: Receiver): unknown {
     if (this.over) {
-      this.tellOver()
+      this.tellOver(undefined)
       return undefined
     }
     this.taker = to as Slot
@@ -89,16 +89,18 @@ export class StreamRequest extends Envelope {
     this.pump = incarnation.runBeside(pumping, this, undefined)
     this.pump.addObserver((exit) => {
       this.unlink()
-      this.tellOver()
-      if (this.over) return
-      if (Exit.isSuccess(exit)) {
-        this.over = true
-        Queue.endUnsafe(queue as never)
-      } else if (slot.isDeclared(exit.cause, this)) this.fail(exit as Exit.Failure<never, unknown>)
-      else {
-        this.finish({ _tag: "HandlerFailed", cause: exit.cause })
+      if (!this.over && Exit.isFailure(exit) && !slot.isDeclared(exit.cause, this)) {
+        const why = { _tag: "HandlerFailed", cause: exit.cause } as const
+        this.tellOver(why)
+        this.finish(why)
         slot.failBeside(incarnation, exit.cause, this, undefined)
+        return
       }
+      this.tellOver(undefined)
+      if (this.over) return
+      if (Exit.isFailure(exit)) return this.fail(Exit.failCause(exit.cause))
+      this.over = true
+      Queue.endUnsafe(queue as never)
     })
   }
 
@@ -107,7 +109,7 @@ export class StreamRequest extends Envelope {
     this.over = true
     this.unlink()
     Queue.failCauseUnsafe(this.queue, (exit as Exit.Failure<never, never>).cause)
-    if (this.pump === undefined) this.tellOver()
+    if (this.pump === undefined) this.tellOver(undefined)
   }
 
   override undelivered(why: Undelivered): boolean {
@@ -120,14 +122,14 @@ export class StreamRequest extends Envelope {
     this.over = true
     this.unlink()
     if (this.pump !== undefined) return Fiber.interrupt(this.pump)
-    this.tellOver()
+    this.tellOver(undefined)
     return Effect.void
   })
 
-  private tellOver(): void {
+  private tellOver(why: Undelivered | undefined): void {
     const over = this.onOver
     this.onOver = undefined
-    over?.()
+    over?.(why)
   }
 
   private finish(why: Undelivered): void {
@@ -136,7 +138,7 @@ export class StreamRequest extends Envelope {
     this.unlink()
     const error = fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why)
     Queue.failCauseUnsafe(this.queue, (Exit.fail(error) as Exit.Failure<never, unknown>).cause)
-    if (this.pump === undefined) this.tellOver()
+    if (this.pump === undefined) this.tellOver(undefined)
   }
 }
 

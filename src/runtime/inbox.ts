@@ -9,14 +9,14 @@
 import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type MailboxRule, type Waiter } from "./admission.ts"
 import type { DeadLetterReason, Recipient } from "./DeadLetters.ts"
 import type { Urgent } from "./dispatcher.ts"
-import { DEFAULT_PRIORITY, Own, Task, type Undelivered } from "./envelope.ts"
+import { DEFAULT_PRIORITY, type Envelope, Own, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { type Item, Mailbox } from "./mailbox.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
 
-/** Why a mailbox loses a message: all but what only channels know. */
-type LossReason = Exclude<DeadLetterReason, { readonly _tag: "Rejected" }>
+/** Why a mailbox loses a message: all but what only channels know. @internal */
+export type LossReason = Exclude<DeadLetterReason, { readonly _tag: "Rejected" }>
 
 /**
  * Whether a message was taken in. `full`: the sender may wait for room; nothing has been recorded.
@@ -65,7 +65,12 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return this.state === State.Ended
   }
 
-  /** Puts a message into the this. */
+  /** Whether it takes no more messages for the time being, or will not after the one at hand. */
+  get isPausing(): boolean {
+    return (this.control & State.PauseRequested) !== 0
+  }
+
+  /** Puts a message into the mailbox. */
   offer(item: Item, payload: unknown): Verdict {
     if (this.tail - this.head >= this.limit) return this.offerSlow(item, payload)
     if (typeof item !== "number" && item.priority !== DEFAULT_PRIORITY) return this.offerSlow(item, payload)
@@ -93,8 +98,15 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     if (this.state === State.Idle) this.wake()
   }
 
-  /** Waits for room in a full this. Returns how to stop waiting. */
-  waitForRoom(waiter: Waiter): () => void {
+  /** As `offer`, whatever the bounds say. */
+  append(message: Envelope): void {
+    this.admission?.added(this.describe(message, undefined))
+    this.insert(message, undefined, DEFAULT_PRIORITY)
+    if (this.state === State.Idle) this.wake()
+  }
+
+  /** Waits for room in a full mailbox. Returns how to stop waiting, which tells whether it still did. */
+  waitForRoom(waiter: Waiter): () => boolean {
     const waiters = this.admission!.waiters
     waiters.add(waiter)
     return () => waiters.delete(waiter)
@@ -135,7 +147,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     return { tag: this.tags[item.tag] ?? "", payload: item.payload }
   }
 
-  /** Takes out of the queue what is wanted of it, in order. */
+  /** Takes out of the queue, and of the line of those that wait for room in it, what is wanted of them, in order. */
   takeOut<Wanted extends Item>(wanted: (item: Item) => item is Wanted): ReadonlyArray<Wanted> {
     const out: Array<Wanted> = []
     const kept: Array<readonly [Item, unknown]> = []
@@ -148,10 +160,22 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       }
     }
     this.rewind()
-    for (const [item, payload] of kept) {
-      this.insert(item, payload, typeof item === "number" ? DEFAULT_PRIORITY : item.priority)
+    for (const [item, payload] of kept) this.insert(item, payload, this.priorityOf(item, payload))
+    if (this.admission !== undefined) {
+      for (const waiter of this.admission.waiters) {
+        if (!wanted(waiter.item)) continue
+        this.admission.waiters.delete(waiter)
+        out.push(waiter.item)
+        waiter.settled(true)
+      }
+      this.admit(this.admission)
     }
     return out
+  }
+
+  private priorityOf(item: Item, payload: unknown): number {
+    if (this.admission !== undefined) return this.admission.priority(item, this.describe(item, payload))
+    return typeof item === "number" ? DEFAULT_PRIORITY : item.priority
   }
 
   protected wake(): void {
@@ -230,12 +254,18 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   protected admitWaiters(admission: Admission, item: Item, payload: unknown): void {
     if (admission.redeliver > 0 && !(item instanceof Own)) admission.handling(item, payload)
     if (admission.countsBytes && !(item instanceof Own)) admission.taken(this.describe(item, payload))
-    if (admission.waiters.size === 0) return
+    if (admission.waiters.size > 0) this.admit(admission)
+  }
+
+  /** Lets senders in as long as there is room. */
+  private admit(admission: Admission): void {
     for (const waiter of admission.waiters) {
       if (admission.isFull(this.size, this.describe(waiter.item, waiter.payload))) return
       admission.waiters.delete(waiter)
-      const accepted = this.offer(waiter.item, waiter.payload) === "accepted"
-      this.system.dispatcher.push({ run: () => (waiter.settled(accepted), 1) })
+      const verdict = this.offer(waiter.item, waiter.payload)
+      // There is room here, and none where it goes from here.
+      if (verdict === "full") this.waitForRoom(waiter)
+      else this.system.dispatcher.push({ run: () => (waiter.settled(verdict === "accepted"), 1) })
     }
   }
 
@@ -256,8 +286,10 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
       }
       if (admission.overflow === "drop-newest") return this.dropped(item, payload, "drop-newest")
       if (admission.overflow === "reject") return this.lose(item, payload, this.fullReason())
+      if (this.dropOldest(admission)) continue
+      if (admission.capacity === 0) return this.dropped(item, payload, "drop-oldest")
       // Its own work does not count: where there is nothing else, there is room.
-      if (!this.dropOldest(admission)) break
+      break
     }
     admission.added(message)
     return this.accept(item, payload, admission.priority(item, message))
@@ -267,13 +299,13 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   private dropOldest(admission: Admission): boolean {
     const kept: Array<Own> = []
     let item = this.nextToDrop()
-    let payload = this.payload()
     while (item instanceof Own) {
+      this.payload()
       kept.push(item)
       item = this.nextToDrop()
-      payload = this.payload()
     }
     if (item !== undefined) {
+      const payload = this.payload()
       if (admission.countsBytes) admission.taken(this.describe(item, payload))
       this.dropped(item, payload, "drop-oldest")
     }

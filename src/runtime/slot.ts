@@ -232,7 +232,7 @@ export class Slot extends Pausing {
     this.control |= State.DrainRequested
     this.closeDoor()
     this.tellFollowers()
-    if (this.state === State.Idle) this.endIncarnation(ExitReason.Normal, false)
+    if (this.state === State.Idle) this.drained()
   }
 
   /** Ends now: interrupts the handler and does not wait for what it holds. */

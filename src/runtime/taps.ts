@@ -37,6 +37,15 @@ const begun = (to: Receiver, tag: number, payload: unknown): Request | undefined
   return first === undefined || first.tag !== tag || first.payload !== payload || first.isHeard ? undefined : first
 }
 
+/** Hears of the outcome of a request, once. @internal */
+export const onSettled = (request: Request, settled: (exit: Exit.Exit<unknown, unknown>) => void): void => {
+  const { settle } = request
+  request.settle = (exit) => {
+    settled(exit)
+    settle.call(request, exit)
+  }
+}
+
 /** Properties of this one request, so that requests at which nobody looks have nothing to look for. */
 const listen = (request: Request, tag: number, taps: ReadonlySet<Tap>): void => {
   const before = Object.hasOwn(request, "isHeard")

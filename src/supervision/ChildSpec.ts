@@ -193,6 +193,8 @@ export type Target =
       readonly template: SpecImpl | undefined
       /** The spec as it is where these services are; until then one child stands for all. */
       readonly resolve: ((services: Context.Context<never>) => SpecImpl) | undefined
+      /** Its children and what becomes of it are the library's choice, so that there is nothing to say about them. */
+      readonly given: boolean
     }
 
 /** @internal */
@@ -320,6 +322,7 @@ interface Variety {
   readonly provides?: SupervisorTarget["provides"]
   readonly template?: SpecImpl | undefined
   readonly resolve?: SupervisorTarget["resolve"]
+  readonly given?: boolean
 }
 
 /** @internal */
@@ -339,7 +342,7 @@ const supervisorFlaw = (options: unknown): Flaw | undefined => {
 export const ofSupervisor = (
   id: string,
   given: SupervisorOptions<ReadonlyArray<unknown>, unknown>,
-  { dynamic = false, flaw: known, graph = false, provides, resolve, template }: Variety = {}
+  { dynamic = false, flaw: known, given: isGiven = false, graph = false, provides, resolve, template }: Variety = {}
 ): SpecImpl => {
   const flaw = known ?? supervisorFlaw(given)
   const options = flaw === undefined || flaw === known ? given : { children: [] }
@@ -357,7 +360,8 @@ export const ofSupervisor = (
       flaw,
       provides,
       template,
-      resolve
+      resolve,
+      given: isGiven
     },
     {
       ...(options.restart === undefined ? undefined : { restart: options.restart }),

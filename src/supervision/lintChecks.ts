@@ -243,7 +243,7 @@ const CHECKS: ReadonlyArray<Check> = [
 /** All that is odd about a supervisor and its children, but not about supervisors among them. @internal */
 export const findingsOf = (place: Place): ReadonlyArray<Finding> => [
   ...ownProblem(place.spec, place.parent),
-  ...CHECKS.flatMap((check) => check(place))
+  ...(place.target.given ? NONE : CHECKS.flatMap((check) => check(place)))
 ]
 
 // --- Words ---

@@ -55,7 +55,7 @@ export const placeOf = (spec: SpecImpl, parent: Place | undefined): Place => {
 export const sampled = (target: SupervisorTarget): ReadonlyArray<readonly [id: string, child: SpecImpl]> => {
   if (target.dynamic) return target.template === undefined ? [] : [[EACH, target.template]]
   const children = target.children.filter((child) => typeof child?.target === "object" && child.target !== null)
-  if (target.provides !== undefined) return children.slice(0, 1).map((child) => [EACH, child])
+  if (target.provides !== undefined && !target.given) return children.slice(0, 1).map((child) => [EACH, child])
   return inOrder(target, children).map((child) => [child.id, child])
 }
 

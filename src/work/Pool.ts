@@ -43,6 +43,8 @@ import { specOf } from "./poolSpec.ts"
 export {
   /** It is a member already. @since 0.1.0 */
   AlreadyMember,
+  /** It gives its messages to the pool that was to be given it. @since 0.1.0 */
+  MemberOfItself,
   /** A ref that is no pool's. @since 0.1.0 */
   NotPooled
 } from "./poolHandle.ts"

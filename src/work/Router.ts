@@ -102,14 +102,19 @@ export const behavior = <A, Id extends string, P extends Protocol, Self = never,
 }
 
 const follow = (router: RouterSlot, options: Options<unknown, unknown, unknown>) => {
+  // One that is in its own group, or gives to one that is, would give messages to itself.
   const add = (refs: ReadonlyArray<ActorRef<unknown>>): void => {
-    for (const ref of refs) router.members.add(slotOf(ref))
+    for (const slot of refs.map(slotOf)) if (!router.isReachedFrom(slot)) router.members.add(slot)
   }
   const { group, key, members } = options
   if (group === undefined) return Effect.sync(() => add(members))
   return Effect.gen(function* () {
     const groups: Context.Service.Shape<typeof group> = yield* group
-    add(yield* groups.members(key))
+    const present = yield* groups.members(key)
+    const places = new Set(present.map(slotOf))
+    // Who has left while it was down.
+    for (const slot of router.members.all.keys()) if (!places.has(slot)) router.members.leave(slot)
+    add(present)
     yield* Effect.forkScoped(
       Stream.runForEach(groups.changes(key), (change) =>
         Effect.sync(() => {

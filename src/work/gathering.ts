@@ -23,6 +23,7 @@ export class QuorumNotReached<E> extends Data.TaggedError("QuorumNotReached")<{
 }> {
   override get message(): string {
     const { asked, failures, needed } = this
+    if (asked === 0) return "a reply was needed, and there was nobody to ask: the list of refs is empty"
     if (asked < needed) return `${needed} replies were needed, and only ${asked} could be asked`
     const last = failures.at(-1)
     const why = last === undefined ? "" : `, the last with ${Cause.pretty(last).split("\n")[0]}`
@@ -86,15 +87,21 @@ export const quorum = <A, X, E, R>(
   refs: ReadonlyArray<ActorRef<A>>,
   needed: number,
   f: (ref: ActorRef<A>) => Effect.Effect<X, E, R>
+): Effect.Effect<ReadonlyArray<X>, QuorumNotReached<E>, R> => firstOf(refs, needed, f)
+
+const firstOf = <A, X, E, R>(
+  refs: ReadonlyArray<ActorRef<A>>,
+  needed: number,
+  f: (ref: ActorRef<A>, place: number) => Effect.Effect<X, E, R>
 ): Effect.Effect<ReadonlyArray<X>, QuorumNotReached<E>, R> =>
   Effect.gen(function* () {
     const asked = refs.length
     const replies: Array<X> = []
     const failures: Array<Cause.Cause<E>> = []
     const exits = yield* Queue.unbounded<Exit.Exit<X, E>>()
-    for (const ref of asked < needed ? [] : refs) {
+    for (const [place, ref] of asked < needed ? [] : refs.entries()) {
       yield* Effect.forkScoped(
-        Effect.flatMap(Effect.exit(Effect.suspend(() => f(ref))), (exit) => Queue.offer(exits, exit))
+        Effect.flatMap(Effect.exit(Effect.suspend(() => f(ref, place))), (exit) => Queue.offer(exits, exit))
       )
     }
     while (replies.length < needed) {
@@ -151,9 +158,8 @@ export const hedged = <A, X, E, R>(
 ): Effect.Effect<X, QuorumNotReached<E>, R> =>
   Effect.suspend(() => {
     const failed = refs.map(() => Deferred.makeUnsafe<void>())
-    const turns = new Map(refs.map((ref, turn) => [ref, turn]))
-    return first(refs, (ref) => {
-      const turn = turns.get(ref)!
+    // By their places: a pool may be asked twice.
+    return firstOf(refs, 1, (ref, turn) => {
       const before = failed.slice(0, turn).map((each) => Effect.raceFirst(Effect.sleep(after), Deferred.await(each)))
       const asked = Effect.onError(
         Effect.suspend(() => f(ref)),
@@ -161,4 +167,4 @@ export const hedged = <A, X, E, R>(
       )
       return Effect.andThen(Effect.all(before, { discard: true }), asked)
     })
-  })
+  }).pipe(Effect.map(([reply]) => reply!))

@@ -5,6 +5,7 @@
  * Invariants:
  * 1. A member has it from `begun` of its members until exactly one of: answered, given back, told why not.
  * 2. It is given to one member only. What is tried again is another job with the same source.
+ * 3. Through routers that are members of routers it is a job of a job: what happens to the inner one happens to the outer one.
  */
 import * as Exit from "effect/Exit"
 import { StreamRequest } from "../actor/streaming.ts"
@@ -18,10 +19,14 @@ import type { Member } from "./members.ts"
 export interface Sender {
   /** A member begins with it. */
   begun(job: Job): void
+  /** The member has put it back, and may begin with it once more. */
+  setAside(job: Job): void
   /** The member that had it is done with it. */
   done(job: Job): void
   /** A member could not, or did not, do it. `true`: it is taken back, to be given to somebody. */
   takeBack(job: Job, why: Undelivered): boolean
+  /** It was not taken back, and nobody was told. `true`: that it is lost has been recorded. */
+  giveUp(job: Job, why: Undelivered): boolean
 }
 
 const NEVER = -1
@@ -30,6 +35,8 @@ const NO_CRASHES: ReadonlyArray<Crash> = []
 
 /** @internal */
 export class Job extends Request {
+  /** Which message of its sender it is: those that are given back are given on in this order. */
+  order = 0
   /** Who has it. */
   member: Member | undefined = undefined
   /** Monotonic milliseconds: when it came, and when a member began with it. */
@@ -51,9 +58,9 @@ export class Job extends Request {
 
   static of(from: Sender, item: Item, payload: unknown): Job {
     if (typeof item === "number") return new Job(from, item, payload, undefined)
-    if (item instanceof Job) return item
-    return item instanceof StreamRequest
-      ? new StreamJob(from, item.tag, item.payload, item)
+    if (item instanceof StreamRequest) return new StreamJob(from, item, item)
+    return item instanceof StreamJob
+      ? new StreamJob(from, item, item.stream)
       : new Job(from, item.tag, item.payload, item)
   }
 
@@ -62,6 +69,7 @@ export class Job extends Request {
     const job = Job.of(this.from, this.source ?? this.tag, this.payload)
     job.crashes = crashes
     job.key = this.key
+    job.order = this.order
     job.arrivedAt = this.arrivedAt
     return job
   }
@@ -71,13 +79,18 @@ export class Job extends Request {
     return true
   }
 
+  /** What is the same however often it is given to somebody; a plain tell that is given again is not. */
+  get message(): object {
+    return this.source ?? this
+  }
+
   override get asked(): Request | undefined {
     return this.source?.asked
   }
 
-  /** Nobody waits for it any more. */
-  get isWithdrawn(): boolean {
-    return this.asked?.exit !== undefined
+  /** Whether this is what its member has crashed on. */
+  isCrash(why: Undelivered): boolean {
+    return this.hasBegun || why._tag === "HandlerFailed"
   }
 
   override get isOver(): boolean {
@@ -90,39 +103,56 @@ export class Job extends Request {
 
   override begin(to: Receiver): boolean {
     if (this.exit !== undefined) return false
-    if (this.isWithdrawn) {
-      this.close()
+    if (this.isOver) {
+      this.forwarded()
       return false
     }
-    if (!this.hasBegun) {
-      this.hasBegun = true
-      this.from.begun(this)
-    }
+    if (!this.hasBegun) this.started()
     return super.begin(to)
   }
 
-  /** Another actor answers it: this member is done. */
+  private started(): void {
+    this.hasBegun = true
+    this.from.begun(this)
+    if (this.source instanceof Job && !this.source.hasBegun) this.source.started()
+  }
+
+  /** A member that puts it back, to go on with it later, has not begun with it. */
+  override unlink(): void {
+    super.unlink()
+    if (this.exit === undefined) this.setAside()
+  }
+
+  private setAside(): void {
+    this.hasBegun = false
+    this.from.setAside(this)
+    if (this.source instanceof Job) this.source.setAside()
+  }
+
+  /** Another actor answers it, or nobody waits for it: this member is done. */
   override forwarded(): void {
-    if (this.exit === undefined) this.close()
+    if (this.exit !== undefined) return
+    this.close()
+    this.source?.forwarded()
   }
 
   override undelivered(why: Undelivered): boolean {
     if (this.exit !== undefined) return true
-    const told = this.from.takeBack(this, why) || (this.source?.undelivered(why) ?? false)
-    this.close()
+    const told = this.from.takeBack(this, why) || this.source?.undelivered(why) === true || this.from.giveUp(this, why)
+    if (this.exit === undefined) this.close()
     return told
   }
 
   /** No member has it any more. */
-  protected close(): void {
+  private close(): void {
     this.exit = CLOSED
     this.unlink()
     this.from.done(this)
   }
 
   protected settled(): void {
-    const { asked } = this
-    if (asked !== undefined && asked.exit === undefined) asked.settle(this.exit!)
+    const { source } = this
+    if (source instanceof Request && source.exit === undefined) source.settle(this.exit!)
     this.from.done(this)
   }
 
@@ -157,20 +187,26 @@ export class Job extends Request {
 
 /** A member has it until its last reply. */
 class StreamJob extends Job {
+  readonly stream: StreamRequest
+
+  constructor(from: Sender, source: Envelope, stream: StreamRequest) {
+    super(from, source.tag, source.payload, source)
+    this.stream = stream
+  }
+
   override get isRepeatable(): boolean {
     return false
   }
 
   override deliver(to: Receiver): unknown {
     if (!this.begin(to)) return undefined
-    const stream = this.source as StreamRequest
-    stream.onOver = () => this.forwarded()
-    return stream.deliver(to)
+    this.stream.onOver = (why) => (why === undefined ? this.forwarded() : this.undelivered(why))
+    return this.stream.deliver(to)
   }
 
   override unlink(): void {
     super.unlink()
-    this.source?.unlink()
+    this.stream.unlink()
   }
 
   // What its handler comes to is the stream, not the end of it.

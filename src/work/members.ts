@@ -33,12 +33,17 @@ export class Member {
   get takesMessages(): boolean {
     return this.leave === undefined && this.slot.isOpen
   }
+
+  /** Whether it has messages and does not go on with them. */
+  get holdsUp(): boolean {
+    return this.ongoing > 0 && (!this.slot.isUp || this.slot.isPausing)
+  }
 }
 
 /** @internal */
 export class Members {
   /** How many messages a member may have at a time. */
-  readonly limit: number
+  limit: number
   readonly all = new Map<Slot, Member>()
   readonly open: Array<Member> = []
   /** Grows when somebody joins or is to leave. */
@@ -49,6 +54,7 @@ export class Members {
   handled = 0
   crashed = 0
   private full = 0
+  private leaving = 0
   /** A member takes messages again, or takes none any more, or is gone. */
   private readonly changed: (member: Member) => void
 
@@ -63,6 +69,15 @@ export class Members {
 
   hasRoomAt(member: Member): boolean {
     return member.ongoing < this.limit
+  }
+
+  has(member: Member): boolean {
+    return this.all.get(member.slot) === member
+  }
+
+  /** Whether anybody is not on the way out. */
+  get isStaffed(): boolean {
+    return this.all.size > this.leaving
   }
 
   /** The members that are not on their way out. */
@@ -82,7 +97,9 @@ export class Members {
   }
 
   remove(member: Member): void {
-    if (!this.all.delete(member.slot)) return
+    if (!this.has(member)) return
+    this.all.delete(member.slot)
+    if (member.leave !== undefined) this.leaving--
     this.version++
     member.unfollow()
     this.close(member)
@@ -98,24 +115,45 @@ export class Members {
   /** It gets nothing new from now on, and calls back once it has nothing left. */
   dismiss(member: Member, left: () => void): void {
     member.leave = left
+    this.leaving++
     this.version++
     this.look(member)
     if (member.ongoing === 0) left()
   }
 
+  /** From now on a member may have so many. */
+  allow(limit: number): void {
+    this.limit = limit
+    this.full = this.open.filter((member) => !this.hasRoomAt(member)).length
+  }
+
+  /** Looks at nobody any more. What they have is theirs to settle. */
+  disband(): void {
+    for (const member of this.all.values()) {
+      member.unfollow()
+      this.close(member)
+    }
+    this.all.clear()
+    this.leaving = 0
+    this.version++
+  }
+
   /** Looks anew at whether it takes messages. */
   look(member: Member): void {
-    if (!this.all.has(member.slot)) return
+    if (!this.has(member)) return
     if (member.slot.isEnded) return this.remove(member)
     const isOpen = member.place >= 0
-    if (member.takesMessages === isOpen) return
-    if (isOpen) this.close(member)
-    else {
-      member.place = this.open.length
-      this.open.push(member)
-      if (!this.hasRoomAt(member)) this.full++
-    }
+    if (member.takesMessages !== isOpen) {
+      if (isOpen) this.close(member)
+      else this.admit(member)
+    } else if (!member.holdsUp) return
     this.changed(member)
+  }
+
+  private admit(member: Member): void {
+    member.place = this.open.length
+    this.open.push(member)
+    if (!this.hasRoomAt(member)) this.full++
   }
 
   settled(member: Member): void {

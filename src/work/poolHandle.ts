@@ -86,6 +86,21 @@ export class AlreadyMember extends Schema.TaggedError<AlreadyMember>()("AlreadyM
 }
 
 /**
+ * It is the pool itself, or a pool or router that gives messages to it: they would never arrive.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MemberOfItself extends Schema.TaggedError<MemberOfItself>()("MemberOfItself", {
+  pool: Schema.String,
+  member: Schema.String
+}) {
+  override get message(): string {
+    return `${this.member} leads to ${this.pool}: a pool cannot be a member of itself`
+  }
+}
+
+/**
  * What can be asked of a pool besides what its members answer.
  *
  * @category models
@@ -112,8 +127,11 @@ export interface Pool<A> {
   >
   /** Takes a member out that has nothing to do; it goes on living, and may be pushed again. `None`: all have something to do. */
   readonly pop: Effect.Effect<Option.Option<ActorRef<A>>>
-  /** Takes any actor in as a member. It is not restarted by the pool, and leaves it with its end. */
-  readonly push: (ref: ActorRef<A>) => Effect.Effect<void, AlreadyMember>
+  /**
+   * Takes any actor in as a member, a pool too, where that does not lead back to this one. It is not restarted by the pool, and leaves
+   * it with its end.
+   */
+  readonly push: (ref: ActorRef<A>) => Effect.Effect<void, AlreadyMember | MemberOfItself>
 }
 
 /** @internal */
@@ -134,7 +152,7 @@ export class PoolHandle implements Pool<unknown> {
 
   readonly stats = Effect.sync((): Stats => {
     const { all, pool } = this
-    const { retried, runs, size: queued, waits } = pool.router
+    const { queued, retried, runs, waits } = pool.router
     const ready = all.open.length
     const places = ready * all.limit
     const busy = all.open.reduce((sum, { ongoing }) => sum + ongoing, 0)
@@ -156,6 +174,13 @@ export class PoolHandle implements Pool<unknown> {
 
   readonly capacity = Effect.sync(() => this.pool.largest * (this.all.limit === Infinity ? 1 : this.all.limit))
 
+  /** How much of its work may be on its way: for each member the next one too, where that may wait. */
+  readonly width = Effect.sync(() => {
+    const { largest, router } = this.pool
+    const places = Math.max(1, largest * (this.all.limit === Infinity ? 1 : this.all.limit))
+    return places + Math.min(places, router.capacity)
+  })
+
   readonly resize = (request: Autoscale.Request) =>
     Effect.suspend(() => {
       const { pool } = this
@@ -170,11 +195,11 @@ export class PoolHandle implements Pool<unknown> {
   })
 
   readonly push = (ref: ActorRef<unknown>) =>
-    Effect.suspend(() =>
-      this.all.add(slotOf(ref)) === undefined
-        ? Effect.fail(new AlreadyMember({ pool: this.ref.path, member: ref.path }))
-        : Effect.void
-    )
+    Effect.suspend((): Effect.Effect<void, AlreadyMember | MemberOfItself> => {
+      const names = { pool: this.ref.path, member: ref.path }
+      if (this.pool.router.isReachedFrom(slotOf(ref))) return Effect.fail(new MemberOfItself(names))
+      return this.all.add(slotOf(ref)) === undefined ? Effect.fail(new AlreadyMember(names)) : Effect.void
+    })
 }
 
 const shareOfBusy = (members: ReadonlyArray<Member>): number =>

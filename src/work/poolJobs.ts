@@ -4,17 +4,17 @@
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { ActorRef } from "../actor/ActorRef.ts"
-import type { Pool } from "./poolHandle.ts"
+import type { Pool, PoolHandle } from "./poolHandle.ts"
 
 /**
- * How many inputs are on their way at a time (default: twice what all members could have at once, when it has grown as large as it
- * may), and whether results come in the order in which they are ready (default: in the order of the inputs).
+ * How many inputs are on their way at a time (default: what all members could have at once, when it has grown as large as it may, and
+ * as many again as far as the queue has room), and whether results come in the order in which they are ready (default: in the order of the inputs).
  *
  * @category models
  * @since 0.1.0
@@ -24,11 +24,9 @@ export interface MapOptions {
   readonly unordered?: boolean
 }
 
-/** Enough for each member to have the next one waiting, not so many that they run out of time in the queue. */
+/** Not so many that they run out of time in the queue. */
 const widthOf = <A>(pool: Pool<A>, { concurrency }: MapOptions): Effect.Effect<number> =>
-  concurrency === undefined
-    ? Effect.map(pool.capacity, (places) => 2 * Math.max(1, places))
-    : Effect.succeed(concurrency)
+  concurrency === undefined ? (pool as unknown as PoolHandle).width : Effect.succeed(concurrency)
 
 /**
  * Lets a pool work on each input: results come as they are taken, in order, and no more inputs are taken than are worked on or
@@ -162,11 +160,14 @@ export const jobs = <A, In, Out, E, R>(
     const context = yield* Effect.context<R | Scope.Scope>()
     /** In the order of submission. */
     const pending = new Set<Fiber.Fiber<Out, E>>()
-    const ready = yield* Queue.unbounded<Fiber.Fiber<Out, E>>()
+    /** Those of them that are, in the order in which they came to be. */
+    const ready = new Set<Fiber.Fiber<Out, E>>()
+    const more = Latch.makeUnsafe(false)
     const oneTaker = Semaphore.makeUnsafe(1)
     const take = (fiber: Fiber.Fiber<Out, E>) =>
       Effect.flatMap(Fiber.await(fiber), (exit) => {
         pending.delete(fiber)
+        ready.delete(fiber)
         return Effect.asSome(exit)
       })
     const first = Effect.suspend(() => {
@@ -175,8 +176,10 @@ export const jobs = <A, In, Out, E, R>(
     })
     const firstReady: Effect.Effect<Option.Option<Out>, E> = Effect.suspend(() => {
       if (pending.size === 0) return Effect.succeedNone
-      // It may have been taken in its order meanwhile.
-      return Effect.flatMap(Queue.take(ready), (fiber) => (pending.has(fiber) ? take(fiber) : firstReady))
+      const [fiber] = ready
+      if (fiber !== undefined) return take(fiber)
+      more.closeUnsafe()
+      return Effect.andThen(more.await, firstReady)
     })
     const submit = (input: In) =>
       Effect.map(
@@ -186,7 +189,10 @@ export const jobs = <A, In, Out, E, R>(
         ),
         (fiber) => {
           pending.add(fiber)
-          fiber.addObserver(() => Queue.offerUnsafe(ready, fiber))
+          fiber.addObserver(() => {
+            ready.add(fiber)
+            more.openUnsafe()
+          })
         }
       )
     return {

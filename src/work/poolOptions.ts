@@ -54,10 +54,14 @@ export interface Options<A, E> extends Omit<
   /**
    * How often a message whose member crashed or was killed while it had it is given to one again. Whoever asked goes on waiting,
    * as long as the ask allows. What its handler had done by then is done twice. Default 0: the asker is told. A tell that
-   * was tried again in vain is a dead letter, `Poisoned`.
+   * was tried again in vain is a dead letter, `Poisoned`. A stream is never tried again. What a member that crashes has not begun with
+   * is not lost, whatever this says.
    */
   readonly retries?: number
-  /** How long a member may take for one message before it is killed and replaced. Default: as long as it likes. */
+  /**
+   * How long a member may take for one message before it is killed and started anew, once it has let go of what it holds. Default: as
+   * long as it likes.
+   */
   readonly killAfter?: Duration.Input
   /** How many restarts, over all members, in how much time. One more, and the pool ends. Default: 1 within 5 seconds. */
   readonly intensity?: Intensity

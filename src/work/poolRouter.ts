@@ -6,6 +6,7 @@
  * 2. One change of size at a time: what is asked for meanwhile waits.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { slotOf } from "../actor/ActorRef.ts"
@@ -30,10 +31,10 @@ export const poolOf = (slot: Slot): PoolRouter | undefined => pools.get(slot)
 /** @internal */
 export class PoolRouter {
   readonly router: RouterSlot
-  private readonly children: DynamicChildren
+  readonly children: DynamicChildren
   /** How it scales; `undefined`: it has as many members as it is told to. */
   autoscale: Autoscale.Autoscale | undefined
-  private readonly initial: number
+  private initial = 0
   /** Members have numbers, never given twice. */
   private hired = 0
   private starting = 0
@@ -47,6 +48,11 @@ export class PoolRouter {
   constructor(router: RouterSlot, children: DynamicChildren, size: number | Autoscale.Autoscale) {
     this.router = router
     this.children = children
+    this.take(size)
+  }
+
+  /** How many members it has when it starts, and how it scales. */
+  take(size: number | Autoscale.Autoscale): void {
     this.autoscale = typeof size === "number" ? undefined : size
     this.initial = typeof size === "number" ? size : size.settings.initial
   }
@@ -70,14 +76,18 @@ export class PoolRouter {
     const { router } = this
     yield* this.become(Math.max(this.initial, this.size))
     if (this.autoscale === undefined) {
-      // Where they all end because they must, that is not this one's to say.
-      router.deserted = () => (this.children.isUp ? router.stop(ExitReason.Normal) : undefined)
+      router.deserted = () => this.giveUp()
       return
     }
     router.starved = () => void router.system.runFork(this.look)
     const { every } = this.autoscale.settings
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), this.look)))
   }) as Effect.Effect<void, unknown>
+
+  /** All members have ended. Where they must, that is not this one's to say, and where one is being started, there will be some. */
+  private giveUp(): void {
+    if (this.children.isUp && this.starting === 0) this.router.stop(ExitReason.Normal)
+  }
 
   /** One look at the load. A member that cannot be started is reported by its supervisor, and tried again at the next look. */
   private readonly look: Effect.Effect<void> = Effect.suspend(() => {
@@ -122,14 +132,16 @@ export class PoolRouter {
     )
   }
 
+  /** Whoever wanted it may give up waiting, and another may fail: a member that is being started comes all the same. */
   private readonly hire: Effect.Effect<void, HireError> = Effect.suspend(() => {
     this.starting++
-    return this.children.atOnce(`${++this.hired}`).pipe(
+    const hiring = this.children.atOnce(`${++this.hired}`).pipe(
       Effect.map((ref) => void this.router.members.add(slotOf(ref))),
       Effect.ensuring(Effect.sync(() => this.starting--)),
       // They are as many as there are members.
       Effect.catchTag("MaxChildrenReached", Effect.die)
     )
+    return Fiber.join(this.router.system.runFork(hiring))
   })
 
   /** Those who have least to do go first. */

@@ -3,7 +3,7 @@
  */
 import * as Context from "effect/Context"
 import * as Result from "effect/Result"
-import type { ActorRef } from "../actor/ActorRef.ts"
+import { type ActorRef, slotOf } from "../actor/ActorRef.ts"
 import { type Behavior, type BehaviorImpl, implOf } from "../actor/Behavior.ts"
 import { limitMillis } from "../actor/limit.ts"
 import { ofBehavior, ofSupervisor, type SpecImpl, type SupervisorTarget } from "../supervision/ChildSpec.ts"
@@ -58,12 +58,20 @@ const sized = (
     waitsForMembers: true,
     boot: (slot) => poolOf(slot)!.boot
   })
+  const scaling = () => (typeof size === "number" ? size : Result.getOrThrow(Autoscale.make(size)))
   const make = (node: SupervisorNode): ActorRef<unknown> => {
     const slot = node.children.get(ROUTER)!.slot as RouterSlot
     const members = node.nodeOf(node.children.get(MEMBERS)!)!
-    const scaling = typeof size === "number" ? size : Result.getOrThrow(Autoscale.make(size))
-    PoolRouter.wire(slot, new DynamicChildren(members, member, forMembers), scaling)
+    PoolRouter.wire(slot, new DynamicChildren(members, member, forMembers), scaling())
     return slot.ref as ActorRef<unknown>
+  }
+  /** Before it starts again with a new configuration. */
+  const update = (ref: ActorRef<unknown>): void => {
+    const slot = slotOf(ref) as RouterSlot
+    const pool = poolOf(slot)!
+    pool.children.take(member, forMembers)
+    pool.take(scaling())
+    slot.reroute(router.routing(slot.context))
   }
   return ofSupervisor(
     id,
@@ -74,7 +82,7 @@ const sized = (
       autoShutdown: "any-significant",
       ...(options.restart === undefined ? undefined : { restart: options.restart })
     },
-    { provides: { key: implOf(template).key.key, make }, resolve }
+    { provides: { key: implOf(template).key.key, make, update }, resolve, given: true }
   )
 }
 

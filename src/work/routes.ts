@@ -26,7 +26,8 @@ export type MessageOf<A> = {
  * - `least-loaded`: who has the fewest messages; among equals each in turn.
  * - `round-robin`: each in turn.
  * - `random`: anybody.
- * - `shorter-of-two`: of two at random the one that has fewer. As good as `least-loaded` among many, and cheaper.
+ * - `shorter-of-two`: of two at random the one that has fewer. As good as `least-loaded` among many, and cheaper. How many each has is
+ *   known here, so there is nothing to cache, and where all are busy a message waits in the queue instead of trying again.
  * - `{ hash }`: messages of one key go to one member, by a consistent hash: when members come or go, few keys move, and none
  *   that has messages pending. In order.
  * - `{ sticky }`: messages of one key go to the member that the first of them went to, the least loaded then, for as long as
@@ -57,7 +58,7 @@ export interface Chooser {
   /** Whether a message waits for its own member rather than for any. */
   readonly isKeyed: boolean
   begun(key: string | number, member: Member): void
-  ended(key: string | number): void
+  ended(key: string | number, member: Member): void
 }
 
 /** @internal */
@@ -172,10 +173,12 @@ abstract class Keyed implements Chooser {
   protected abstract assign(members: Members, key: string | number): Member | undefined
 
   choose(members: Members, message: () => { readonly tag: string; readonly payload: unknown }): Member | undefined {
+    // Of no key, where the function throws.
+    this.key = undefined
     const key = this.keyOf(message())
     this.key = key
     const pending = this.pending.get(key)?.member
-    return pending !== undefined && members.all.has(pending.slot) ? pending : this.assign(members, key)
+    return pending !== undefined && members.has(pending) ? pending : this.assign(members, key)
   }
 
   begun(key: string | number, member: Member): void {
@@ -184,9 +187,10 @@ abstract class Keyed implements Chooser {
     else this.pending.set(key, { member, count: 1 })
   }
 
-  ended(key: string | number): void {
+  ended(key: string | number, member: Member): void {
     const pending = this.pending.get(key)
-    if (pending !== undefined && --pending.count === 0) this.pending.delete(key)
+    // The key may have moved on, and what is left of it ends with the member before.
+    if (pending?.member === member && --pending.count === 0) this.pending.delete(key)
   }
 }
 
@@ -239,7 +243,7 @@ class Sticky extends Keyed {
   protected assign(members: Members, key: string | number): Member | undefined {
     const known = this.assigned.get(key)
     this.assigned.delete(key)
-    const stays = known !== undefined && known.leave === undefined && members.all.has(known.slot)
+    const stays = known !== undefined && known.leave === undefined && members.has(known)
     const member = stays ? known : members.open.length > 0 ? this.pick(members) : members.staying[0]
     if (member === undefined) return undefined
     // The one used last is the last of the map.

@@ -4,19 +4,21 @@
  *
  * Invariants:
  * 1. While a member has room, nothing is queued here that anybody could have.
- * 2. A message is with one member, or in the queue, or settled. What a member gives back goes before all that is queued.
+ * 2. A message is with one member, or in the queue, or settled. What members give back goes before all that is queued, in order.
  * 3. A member has as many messages as it may, counted until it is done with them, not until their askers are (R71).
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import type { MailboxOptions, Waiter } from "../runtime/admission.ts"
+import type { ExitReason } from "../runtime/ExitReason.ts"
 import { type Request, Task, type Undelivered } from "../runtime/envelope.ts"
-import type { Verdict } from "../runtime/inbox.ts"
+import type { LossReason, Verdict } from "../runtime/inbox.ts"
 import type { Item } from "../runtime/mailbox.ts"
 import { type Owner, Slot } from "../runtime/slot.ts"
 import * as State from "../runtime/state.ts"
 import type { Crash } from "../runtime/suspect.ts"
 import type { System } from "../runtime/system.ts"
+import { onSettled, type Tap } from "../runtime/taps.ts"
 import { Timer } from "../runtime/timers.ts"
 import type { Program } from "../runtime/turns.ts"
 import { Job, type Sender } from "./job.ts"
@@ -52,9 +54,17 @@ export class RouterSlot extends Slot implements Sender {
   starved: () => void = () => undefined
   /** Called when the last member has ended. */
   deserted: () => void = () => undefined
-  private readonly routing: Routing
+  private routing: Routing
   private readonly killers = new Map<Job, Timer>()
+  /** What members gave back, the last one first, as long as `inOrder`. */
+  private returned: Array<Job> = []
+  private inOrder = true
+  /** How to leave the line of those that wait for room, wherever that is by now. */
+  private readonly lines = new WeakMap<Waiter, () => boolean>()
   private serving = false
+  private willServe = false
+  private readonly taps = new Set<Tap>()
+  private readonly tapped = new WeakSet<object>()
   /** How many there have been. */
   private jobs = 0
 
@@ -73,9 +83,32 @@ export class RouterSlot extends Slot implements Sender {
     this.members = new Members(routing.limit, (member) => this.changed(member))
   }
 
+  /** Treats its members in another way from now on. */
+  reroute(routing: Routing): void {
+    this.routing = routing
+    this.members.allow(routing.limit)
+  }
+
   /** How many messages there are: with members, and queued. */
   get load(): number {
-    return this.members.ongoing + this.size
+    return this.members.ongoing + this.queued
+  }
+
+  /** How many messages wait for a member. */
+  get queued(): number {
+    return this.size + this.returned.length
+  }
+
+  override get isEmpty(): boolean {
+    return this.returned.length === 0 && super.isEmpty
+  }
+
+  /** Whether what is sent to another may come to this one. */
+  isReachedFrom(slot: Slot): boolean {
+    if (slot === this) return true
+    return (
+      slot instanceof RouterSlot && Array.from(slot.members.all.keys()).some((member) => this.isReachedFrom(member))
+    )
   }
 
   // --- Taking messages ---
@@ -83,7 +116,7 @@ export class RouterSlot extends Slot implements Sender {
   override get takesHandOff(): boolean {
     if (this.state !== State.Idle || this.control !== 0 || !this.isEmpty || !this.system.mayHandOff()) return false
     // Where one waits for a certain member, there may be no room to wait in.
-    return this.routing.chooser.isKeyed ? this.members.all.size > 0 && this.capacity === Infinity : this.members.hasRoom
+    return this.members.hasRoom && !(this.routing.chooser.isKeyed && this.admission !== undefined)
   }
 
   override handOff(request: Request): void {
@@ -120,30 +153,36 @@ export class RouterSlot extends Slot implements Sender {
   private jobOf(item: Item, payload: unknown): Job {
     const job = Job.of(this, item, payload)
     const count = this.jobs++
+    job.order = count
     if (count < ALL_TIMED || count % TIMED_OF === 0) job.arrivedAt = this.system.timers.now()
     return job
   }
 
   private offerLater(job: Job): Verdict {
-    if (this.members.all.size === 0) {
-      if (!this.routing.waitsForMembers) return this.lose(job, undefined, { _tag: "NoMembers" })
-      const verdict = super.offer(job, undefined)
-      this.starved()
-      return verdict
-    }
-    return super.offer(job, undefined)
+    if (this.members.isStaffed) return super.offer(job, undefined)
+    if (!this.routing.waitsForMembers) return this.lose(job, undefined, { _tag: "NoMembers" })
+    const verdict = super.offer(job, undefined)
+    this.starved()
+    return verdict
   }
 
-  override waitForRoom(waiter: Waiter): () => void {
+  override waitForRoom(waiter: Waiter): () => boolean {
+    this.lines.set(waiter, this.lineUp(waiter))
+    return () => this.lines.get(waiter)!()
+  }
+
+  /** Here, or where messages of one key stay together, with the member. */
+  private lineUp(waiter: Waiter): () => boolean {
     const member =
       this.routing.chooser.isKeyed && this.isEmpty ? this.chooseFor(waiter.item, waiter.payload) : undefined
     if (member === undefined) return super.waitForRoom(waiter)
-    const job = Job.of(this, waiter.item, waiter.payload)
+    const job = this.jobOf(waiter.item, waiter.payload)
     this.assign(job, member)
-    const stop = member.slot.waitForRoom({ item: job, payload: undefined, settled: waiter.settled })
+    const leave = member.slot.waitForRoom({ item: job, payload: undefined, settled: waiter.settled })
     return () => {
-      stop()
-      if (!job.hasBegun && job.exit === undefined && job.isWithdrawn) job.forwarded()
+      if (!leave()) return false
+      job.forwarded()
+      return true
     }
   }
 
@@ -181,7 +220,7 @@ export class RouterSlot extends Slot implements Sender {
   private unassign(job: Job): void {
     const member = job.member!
     job.member = undefined
-    if (job.key !== undefined) this.routing.chooser.ended(job.key)
+    if (job.key !== undefined) this.routing.chooser.ended(job.key, member)
     this.members.ended(member)
   }
 
@@ -197,35 +236,47 @@ export class RouterSlot extends Slot implements Sender {
     // A member that takes a message may free another one.
     if (this.serving || this.state !== State.Idle || (this.control & ~State.DrainRequested) !== 0) return
     this.serving = true
-    while (!this.isEmpty) {
-      const item = this.peek()!
-      if (item instanceof Job && !item.isWithdrawn) {
-        const member = this.choose(item.tag, item.payload)
-        if (member === undefined) break
-        this.assign(item, member)
-        this.leaveQueue()
-        this.give(item, member)
-      } else {
-        this.leaveQueue()
-        if (item instanceof Task) item.deliver(this)
-      }
-    }
+    while (this.serveNext());
     this.serving = false
     if (this.isEmpty) this.rewind()
-    if ((this.control & State.DrainRequested) !== 0 && this.load === 0) super.drain()
+    if ((this.control & State.DrainRequested) !== 0) this.drained()
   }
 
-  /** The first of the queue leaves it: senders that wait for room get it. */
-  private leaveQueue(): void {
-    const item = this.next()!
-    const payload = this.payload()
-    if (this.admission !== undefined) this.admitWaiters(this.admission, item, payload)
+  /** `false`: nothing is there, or nobody can take it. */
+  private serveNext(): boolean {
+    const isReturned = this.returned.length > 0
+    const item = isReturned ? this.firstReturned() : this.peek()
+    if (item === undefined) return false
+    const job = item instanceof Job && !item.isOver ? item : undefined
+    const member = job === undefined ? undefined : this.choose(job.tag, job.payload)
+    if (job !== undefined && member === undefined) {
+      if (!this.members.isStaffed) this.starved()
+      return false
+    }
+    if (job !== undefined) this.assign(job, member!)
+    if (isReturned) this.returned.pop()
+    else this.next()
+    const payload = isReturned ? undefined : this.payload()
+    if (job !== undefined) this.give(job, member!)
+    else if (item instanceof Task) item.deliver(this)
+    // Only now: who waited for room goes behind.
+    if (this.admission !== undefined && !isReturned) this.admitWaiters(this.admission, item, payload)
+    return true
   }
 
-  /** Behind what is about to be decided: about a member that has failed, say. */
-  serveSoon(): void {
+  private firstReturned(): Job {
+    if (!this.inOrder) this.returned.sort((one, other) => other.order - one.order)
+    this.inOrder = true
+    return this.returned.at(-1)!
+  }
+
+  /** Behind what is about to be decided, about a member that has failed, say, and once it has given back all that it had. */
+  private serveSoon(): void {
+    if (this.willServe) return
+    this.willServe = true
     this.system.dispatcher.push({
       run: () => {
+        this.willServe = false
         this.serve()
         return 1
       }
@@ -234,29 +285,34 @@ export class RouterSlot extends Slot implements Sender {
 
   /** A member takes messages again, or takes none any more. */
   private changed(member: Member): void {
-    if (!member.slot.isUp && member.ongoing > 0) this.reclaim(member)
+    if (member.holdsUp) this.reclaim(member)
     this.serveSoon()
     if (member.slot.isEnded && this.members.all.size === 0) this.deserted()
   }
 
-  /** What a member that is down has, it gives back: it may be long until it is up again. */
+  /** What a member that does not go on has, it gives back: it may be long until it does. Paused it goes on with what it has begun. */
   private reclaim({ slot }: Member): void {
     const isOurs = (item: Item): item is Job => item instanceof Job && item.member?.slot === slot
-    let request = slot.inflight
+    let request = slot.isUp ? undefined : slot.inflight
     while (request !== undefined) {
       const next = request.next
       if (isOurs(request)) request.undelivered({ _tag: "Restarting" })
       request = next
     }
     if (this.routing.chooser.isKeyed) return
-    for (const job of slot.takeOut(isOurs).toReversed()) job.undelivered({ _tag: "Restarting" })
+    for (const job of slot.takeOut(isOurs)) job.undelivered({ _tag: "Restarting" })
   }
 
   // --- What becomes of them ---
 
   begun(job: Job): void {
+    if (this.taps.size > 0) this.tellTaps(job)
     if (job.arrivedAt >= 0) job.begunAt = this.system.timers.now()
     if (this.routing.killAfter !== Infinity) this.watchTime(job)
+  }
+
+  setAside(job: Job): void {
+    if (this.routing.killAfter !== Infinity) this.unwatchTime(job)
   }
 
   done(job: Job): void {
@@ -267,7 +323,7 @@ export class RouterSlot extends Slot implements Sender {
       this.timed(job)
     }
     this.unassign(job)
-    if (!this.isEmpty || this.control !== 0) this.serve()
+    if ((!this.isEmpty || this.control !== 0) && !this.willServe) this.serve()
   }
 
   private timed(job: Job): void {
@@ -297,31 +353,35 @@ export class RouterSlot extends Slot implements Sender {
   takeBack(job: Job, why: Undelivered): boolean {
     const { member } = job
     if (member === undefined || this.isEnded || why._tag === "MailboxFull") return false
-    const crashed = job.hasBegun
-    if (crashed) this.members.crash(member)
-    if (crashed && !this.mayRepeat(job)) {
-      this.givenUp(job, why)
-      return false
-    }
+    const crashed = job.isCrash(why)
+    if (crashed) this.crashed(job, member)
+    // What the rules of a member's own mailbox give up is lost.
+    if (crashed ? !this.mayRepeat(job) : job.key !== undefined && why._tag === "Restarting") return false
     const again = job.again(crashed ? [...job.crashes, this.crashOf(why)] : job.crashes)
     if (crashed) this.retried++
-    this.members.look(member)
-    // Messages of one key stay in order: with their member, before what it has.
-    if (job.key !== undefined && !member.slot.isEnded && member.leave === undefined) {
-      this.assignAgain(again, member, job.key)
-      member.slot.putBack([{ item: again, payload: undefined }])
-      return true
+    if (job.key !== undefined && !member.slot.isEnded && this.members.has(member)) {
+      this.keepWith(again, member, job.key, crashed)
+    } else {
+      this.returned.push(again)
+      this.inOrder = false
+      this.serveSoon()
     }
-    this.unshift(again, undefined)
-    this.admission?.added(this.describe(again, undefined))
-    this.serveSoon()
     return true
   }
 
-  private assignAgain(job: Job, member: Member, key: string | number): void {
+  /** Messages of one key stay in order, with their member: before what it has, or behind that, where it came last. */
+  private keepWith(job: Job, member: Member, key: string | number, first: boolean): void {
     job.member = member
     this.members.begun(member)
     this.keep(job, key, member)
+    if (first) member.slot.putBack([{ item: job, payload: undefined }])
+    // It finishes what it has, and this is what it has.
+    else member.slot.append(job)
+  }
+
+  private crashed(job: Job, member: Member): void {
+    this.members.crash(member)
+    job.hasBegun = true
   }
 
   private mayRepeat(job: Job): boolean {
@@ -329,15 +389,30 @@ export class RouterSlot extends Slot implements Sender {
   }
 
   /** A tell has nobody to tell: where it was tried more than once, it leaves a dead letter with its history. */
-  private givenUp(job: Job, why: Undelivered): void {
-    if (job.asked !== undefined || this.routing.retries === 0) return
+  giveUp(job: Job, why: Undelivered): boolean {
+    if (!job.isCrash(why) || job.member === undefined || this.routing.retries === 0) return false
     const reason = { _tag: "Poisoned", crashes: [...job.crashes, this.crashOf(why)] } as const
     this.system.deadLetter(this, this.path, this.tags[job.tag]!, job.payload, job.sender, reason)
+    return true
   }
 
   private crashOf(why: Undelivered): Crash {
     const cause = why._tag === "HandlerFailed" ? why.cause : Cause.interrupt()
     return { at: this.system.timers.now(), cause }
+  }
+
+  /** It handles nothing itself: looking at its messages is looking at what its members begin with, once for each message. */
+  override tap(tap: Tap): () => void {
+    this.taps.add(tap)
+    return () => this.taps.delete(tap)
+  }
+
+  private tellTaps(job: Job): void {
+    const { asked, message, payload, tag } = job
+    if (job.crashes.length > 0 || this.tapped.has(message)) return
+    this.tapped.add(message)
+    for (const tap of this.taps) tap.received(tag, payload, asked)
+    if (asked !== undefined) onSettled(asked, (exit) => this.taps.forEach((tap) => tap.settled(tag, exit, asked)))
   }
 
   // --- Its own life ---
@@ -360,9 +435,20 @@ export class RouterSlot extends Slot implements Sender {
     if (this.peek() instanceof Task) super.wake()
   }
 
-  override drain(): void {
-    if (this.state !== State.Idle || this.load === 0) return super.drain()
-    this.control |= State.DrainRequested
-    this.closeDoor()
+  /** What its members have is not finished before they are done. */
+  protected override drained(): void {
+    if (this.load === 0) super.drained()
+  }
+
+  protected override loseAll(reason: LossReason): void {
+    const { returned } = this
+    this.returned = []
+    for (const job of returned.sort((one, other) => one.order - other.order)) this.lose(job, undefined, reason)
+    super.loseAll(reason)
+  }
+
+  override finish(reason: ExitReason): void {
+    super.finish(reason)
+    this.members.disband()
   }
 }

@@ -43,11 +43,16 @@ export class RoutingBehavior extends BehaviorImpl {
     parentPath: string,
     name: string | number
   ): Slot {
-    const { queue, route, ...routing } = this.router
-    const random = Context.get(context, Random.Random)
-    const chooser = chooserOf(route, () => random.nextDoubleUnsafe())
     const program = this.program(undefined)
-    return new RouterSlot(system, program, owner, context, parentPath, name, queue, { ...routing, chooser })
+    const { queue } = this.router
+    return new RouterSlot(system, program, owner, context, parentPath, name, queue, this.routing(context))
+  }
+
+  /** How a router of this behavior treats its members. */
+  routing(context: Context.Context<never>): Routing {
+    const { route, ...routing } = this.router
+    const random = Context.get(context, Random.Random)
+    return { ...routing, chooser: chooserOf(route, () => random.nextDoubleUnsafe()) }
   }
 
   override init(_: unknown, incarnation: Incarnation): Init {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Actor, ActorSystem, Behavior, Group, Pool, Router, Supervisor } from "effect-otp"
+import { Actor, ActorSystem, Backoff, Behavior, Group, Pool, Router, Supervisor } from "effect-otp"
 
 class Lamp extends Actor.Service<Lamp>()("test/Lamp", {
   Dim: { payload: { to: Schema.Int } },
@@ -69,6 +69,82 @@ it.effect("POOL-20 whoever leaves the group gets nothing any more", () =>
   )
 )
 
+it.effect("POOL-20 who has left while the router was down is none of its members when it is back", () =>
+  run(
+    Effect.gen(function* () {
+      const live = lampLive()
+      const one = yield* Actor.spawn(live, "one")
+      yield* Actor.spawn(live, "two")
+      const root = yield* Supervisor.start(
+        Supervisor.make("hall", {
+          children: [
+            Supervisor.child(Router.behavior(Lamp, { group: Lamps, key: "room" }), {
+              backoff: Backoff.exponential({ min: "1 second", max: "1 second" })
+            })
+          ]
+        })
+      )
+      const router = yield* Lamp.pipe(Effect.provideContext(root.services))
+      yield* Actor.kill(router)
+      yield* Lamps.leaveAs(one, "room")
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      yield* settle
+      assert.deepStrictEqual(yield* Effect.forEach([1, 2, 3], () => router.ask.Name({})), ["two", "two", "two"])
+    })
+  )
+)
+
+it.effect("POOL-20 a router in its own group gives nothing to itself", () =>
+  run(
+    Effect.gen(function* () {
+      yield* Actor.spawn(lampLive(), "one")
+      const router = yield* room()
+      yield* Lamps.joinAs(router, "room")
+      yield* settle
+      assert.deepStrictEqual(yield* Effect.forEach([1, 2, 3], () => router.ask.Name({})), ["one", "one", "one"])
+    })
+  )
+)
+
+it.effect("R71 a key whose member left with messages of it is pending with the next one, until that is done", () =>
+  run(
+    Effect.gen(function* () {
+      const gates = new Map<string, Latch.Latch>()
+      const live = Lamp.behavior((name: string) =>
+        Effect.gen(function* () {
+          yield* Lamps.join("room")
+          const gate = Latch.makeUnsafe(false)
+          gates.set(name, gate)
+          return Lamp.of({
+            Dim: () => {},
+            Name: () => name,
+            Wait: () => Effect.as(gate.await, name)
+          })
+        })
+      )
+      const one = yield* Actor.spawn(live, "one")
+      const router = yield* room({ hash: () => "key" })
+      const first = yield* Effect.forkChild(router.ask.Wait())
+      yield* settle
+      yield* Lamps.leaveAs(one, "room")
+      yield* Actor.spawn(live, "two")
+      yield* settle
+      const second = yield* Effect.forkChild(router.ask.Wait())
+      yield* settle
+      yield* gates.get("one")!.open
+      assert.strictEqual(yield* Fiber.join(first), "one")
+      // However many come: the key stays where it is pending.
+      for (const name of ["a", "b", "c", "d", "e", "f", "g", "h"]) yield* Actor.spawn(live, name)
+      yield* settle
+      const third = yield* Effect.forkChild(router.ask.Name({}))
+      yield* settle
+      yield* gates.get("two")!.open
+      assert.deepStrictEqual([yield* Fiber.join(second), yield* Fiber.join(third)], ["two", "two"])
+    })
+  )
+)
+
 it.effect("POOL-21 nobody there: tells are dead letters, asks fail at once", () =>
   run(
     Effect.gen(function* () {
@@ -118,6 +194,33 @@ describe("asking several", () => {
     )
   )
 
+  it.effect("POOL-23 hedged: a pool may be asked twice, and gives the second to another member", () =>
+    run(
+      Effect.gen(function* () {
+        let member = 0
+        const live = Lamp.behavior(
+          Effect.sync(() => {
+            const name = `${++member}`
+            return Lamp.of({
+              Dim: () => {},
+              Name: () => name,
+              Wait: () => (name === "1" ? Effect.as(never.await, name) : Effect.succeed(name))
+            })
+          })
+        )
+        const pool = yield* Pool.start(live, { size: 2, shutdown: 0 })
+        const asked = yield* Effect.forkChild(
+          Router.hedged([pool.ref, pool.ref], { after: "50 millis" }, (lamp) => lamp.ask.Wait())
+        )
+        yield* settle
+        assert.strictEqual((yield* pool.stats).ongoing, 1)
+        assert.isUndefined(asked.pollUnsafe())
+        yield* TestClock.adjust("50 millis")
+        assert.strictEqual(yield* Fiber.join(asked), "2")
+      })
+    )
+  )
+
   it.effect("hedged: one that fails hands over at once", () =>
     run(
       Effect.gen(function* () {
@@ -149,7 +252,7 @@ describe("asking several", () => {
       Effect.gen(function* () {
         const none: ReadonlyArray<never> = []
         const error = yield* Effect.flip(Router.first(none, () => Effect.succeed(1)))
-        assert.strictEqual(error.message, "1 replies were needed, and only 0 could be asked")
+        assert.strictEqual(error.message, "a reply was needed, and there was nobody to ask: the list of refs is empty")
         assert.strictEqual(yield* Router.broadcast(none, () => Effect.void), 0)
       })
     )

@@ -360,6 +360,61 @@ it.effect("drop-oldest never gives up work of the actor's own", () =>
   })
 )
 
+it.effect("drop-oldest gives up what comes where nothing may wait", () =>
+  Effect.gen(function* () {
+    const box = yield* makeBox({ capacity: 0, overflow: "drop-oldest" })
+    const other = yield* makeBox({})
+    box.slot.post(() => void box.handled.push("notice"))
+    for (let n = 0; n < 3; n++) assert.strictEqual(box.slot.offer(PUT, n), "lost")
+    yield* box.open
+    assert.deepStrictEqual(box.handled, ["notice"])
+    assert.strictEqual(box.dropped().length, 3)
+    // Nobody else's mailbox has anything of it.
+    other.slot.offer(PUT, "mine")
+    yield* box.open
+    assert.deepStrictEqual(other.handled, ["mine"])
+  })
+)
+
+it.effect("who waits for room gets what was taken out, and what was taken out keeps its priority", () =>
+  Effect.gen(function* () {
+    const box = yield* makeBox({ capacity: 2, priority: ({ payload }) => (payload === "first" ? 255 : 128) })
+    yield* box.hold
+    const wanted = new Envelope(PUT, "wanted")
+    for (const item of [wanted, new Envelope(PUT, "first")]) box.slot.offer(item, undefined)
+    const late = new Envelope(PUT, "late")
+    assert.strictEqual(box.slot.offer(late, undefined), "full")
+    box.slot.waitForRoom({ item: late, payload: undefined, settled: () => undefined })
+    const taken = box.slot.takeOut((item): item is Envelope => item === wanted)
+    assert.deepStrictEqual(taken, [wanted])
+    box.slot.offer(new Envelope(PUT, "last"), undefined)
+    yield* box.open
+    assert.deepStrictEqual(box.handled, ["hold", "first", "late"])
+  })
+)
+
+it.effect("where all that was queued is taken out, who waited for room is let in at once", () =>
+  Effect.gen(function* () {
+    const box = yield* makeBox({ capacity: 1 })
+    yield* box.hold
+    const wanted = [new Envelope(PUT, 1), new Envelope(PUT, 2)]
+    const late = new Envelope(PUT, "late")
+    const settled: Array<boolean> = []
+    box.slot.offer(wanted[0]!, undefined)
+    for (const item of [wanted[1]!, late]) {
+      box.slot.waitForRoom({ item, payload: undefined, settled: (accepted) => settled.push(accepted) })
+    }
+    assert.deepStrictEqual(
+      box.slot.takeOut((item): item is Envelope => wanted.includes(item as Envelope)),
+      wanted
+    )
+    assert.strictEqual(box.slot.size, 1)
+    yield* box.open
+    assert.deepStrictEqual(settled, [true, true])
+    assert.deepStrictEqual(box.handled, ["hold", "late"])
+  })
+)
+
 it.effect("a discarded queue keeps the actor's own work", () =>
   Effect.gen(function* () {
     const box = yield* makeBox({ onRestart: "discard" })

@@ -327,6 +327,30 @@ describe("R2 submissions", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("R2 who gives up waiting for the next result finds it there later", () =>
+    Effect.gen(function* () {
+      const pool = yield* Pool.start(making().behavior, { size: 2 })
+      const jobs = yield* Pool.jobs(pool, (unit, n: number) => patient(unit).ask.Take({ n, millis: n * 100 }))
+      for (const n of [3, 1]) yield* jobs.submit(n)
+      const hasty = yield* Effect.forkChild(Effect.exit(Effect.timeout(jobs.next, "50 millis")))
+      yield* settle
+      yield* TestClock.adjust("50 millis")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(hasty)))
+      const waits = yield* Effect.forkChild(jobs.nextUnordered)
+      yield* settle
+      // Its result comes, and whoever waited for it leaves, at the same time.
+      yield* TestClock.adjust("50 millis")
+      yield* Fiber.interrupt(waits)
+      yield* TestClock.adjust("1 second")
+      const left = yield* jobs.pending
+      const rest = yield* Effect.forEach(Array.from({ length: left }), () =>
+        Effect.map(jobs.nextUnordered, Option.getOrNull)
+      )
+      assert.strictEqual(rest.at(-1), 3)
+      assert.deepStrictEqual(yield* jobs.nextUnordered, Option.none())
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("R2 map: in order, or as they are ready", () =>
     Effect.gen(function* () {
       const pool = yield* Pool.start(making().behavior, { size: 4 })
