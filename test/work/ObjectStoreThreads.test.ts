@@ -414,6 +414,27 @@ it.live("B8 what a thread hands over may be encoded after it has let go of it, a
   )
 )
 
+it.live("B8 thousands of objects of a thread are given back one by one, or all at once when its port closes", () =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const port = yield* Scope.provide(ObjectStore.port, scope)
+    const opened = yield* Layer.buildWithScope(ObjectStore.layerPort(port), yield* Effect.scope)
+    const guest = Context.get(opened, ObjectStore.ObjectStore)
+    const ref = yield* ObjectStore.put(new Float32Array(100))
+    const theirs = yield* Schema.decodeEffect(Floats)(yield* encode(ref))
+    const many = Effect.forEach(Array.from({ length: 2_000 }), () =>
+      Effect.andThen(guest.put(new Uint8Array(10)), guest.hold(theirs))
+    )
+    yield* Effect.scoped(many)
+    yield* guest.statistics
+    assert.deepInclude(yield* ObjectStore.statistics, { bytes: 400, references: 1 })
+    yield* many
+    assert.deepInclude(yield* ObjectStore.statistics, { bytes: 20_400, references: 2_002, threads: 1 })
+    yield* Scope.close(scope, Exit.void)
+    assert.deepInclude(yield* ObjectStore.statistics, { bytes: 400, references: 1, threads: 0 })
+  }).pipe(withStore)
+)
+
 it.live("B8 what waits for a store that closes is told so", () =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
