@@ -98,7 +98,8 @@ export class Guest implements Store {
       (loan) => Effect.sync(() => this.release(loan))
     )
 
-  readonly hold: Store["hold"] = (handle) => Effect.asVoid(this.owned<ObjectUnavailable>(this.borrow(handle, handle.sent)))
+  readonly hold: Store["hold"] = (handle) =>
+    Effect.asVoid(this.owned<ObjectUnavailable>(this.borrow(handle, handle.sent)))
 
   readonly handOver: Store["handOver"] = (handle, millis) =>
     Effect.andThen(

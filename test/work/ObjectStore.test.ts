@@ -71,23 +71,25 @@ it.effect("B8 what is in shared memory already is not copied at all", () =>
   }).pipe(withStore)
 )
 
-it.effect("B8 a View is named by what is put: also Node's Buffer, whole buffers, and kinds that only some runtimes have", () =>
-  Effect.gen(function* () {
-    const fits = (kind: never, value: unknown) =>
-      Effect.map(Effect.flatMap(ObjectStore.put(value), ObjectStore.get), Schema.is(ObjectStore.View(kind)))
-    const { Float16Array } = globalThis as unknown as { readonly Float16Array?: new (length: number) => Uint16Array }
-    const all: ReadonlyArray<[unknown, unknown]> = [
-      [Buffer, Buffer.from("abc")],
-      [Uint8Array, new Uint8Array(3)],
-      [ArrayBuffer, new ArrayBuffer(3)],
-      [SharedArrayBuffer, new SharedArrayBuffer(3)],
-      [DataView, new DataView(new ArrayBuffer(3))],
-      ...(Float16Array === undefined ? [] : [[Float16Array, new Float16Array(3)] as [unknown, unknown]])
-    ]
-    for (const [kind, value] of all) assert.isTrue(yield* fits(kind as never, value), String(kind))
-    assert.isFalse(yield* fits(Float32Array as never, new Float64Array(1)))
-    assert.isFalse(Schema.is(ObjectStore.View(Float32Array))(new Float32Array(1)))
-  }).pipe(withStore)
+it.effect(
+  "B8 a View is named by what is put: also Node's Buffer, whole buffers, and kinds that only some runtimes have",
+  () =>
+    Effect.gen(function* () {
+      const fits = (kind: never, value: unknown) =>
+        Effect.map(Effect.flatMap(ObjectStore.put(value), ObjectStore.get), Schema.is(ObjectStore.View(kind)))
+      const { Float16Array } = globalThis as unknown as { readonly Float16Array?: new (length: number) => Uint16Array }
+      const all: ReadonlyArray<[unknown, unknown]> = [
+        [Buffer, Buffer.from("abc")],
+        [Uint8Array, new Uint8Array(3)],
+        [ArrayBuffer, new ArrayBuffer(3)],
+        [SharedArrayBuffer, new SharedArrayBuffer(3)],
+        [DataView, new DataView(new ArrayBuffer(3))],
+        ...(Float16Array === undefined ? [] : [[Float16Array, new Float16Array(3)] as [unknown, unknown]])
+      ]
+      for (const [kind, value] of all) assert.isTrue(yield* fits(kind as never, value), String(kind))
+      assert.isFalse(yield* fits(Float32Array as never, new Float64Array(1)))
+      assert.isFalse(Schema.is(ObjectStore.View(Float32Array))(new Float32Array(1)))
+    }).pipe(withStore)
 )
 
 it.effect("B8 a buffer that has been given away is refused by name, not taken for a lack of memory", () =>
@@ -224,18 +226,22 @@ it.effect("B8 what was handed over is its receiver's: nobody else who holds or r
   }).pipe(withStore)
 )
 
-it.effect("B8 a receiver that crashes with what it took over gives it back; one that never held it, when the time is up", () =>
-  Effect.gen(function* () {
-    const send = Effect.scoped(Effect.flatMap(ObjectStore.put(new Uint8Array(10)), (ref) => ObjectStore.handOver(ref)))
-    const held = yield* send
-    yield* Effect.exit(Effect.scoped(Effect.andThen(ObjectStore.hold(held), Effect.die("crash"))))
-    assert.deepStrictEqual(yield* usage, [0, 0, 0])
-    const unheld = yield* send
-    yield* Effect.exit(Effect.scoped(Effect.andThen(ObjectStore.get(unheld), Effect.die("crash"))))
-    assert.deepStrictEqual(yield* usage, [10, 1, 1])
-    yield* TestClock.adjust("1 minute")
-    assert.deepStrictEqual(yield* usage, [0, 0, 0])
-  }).pipe(withStore, quiet)
+it.effect(
+  "B8 a receiver that crashes with what it took over gives it back; one that never held it, when the time is up",
+  () =>
+    Effect.gen(function* () {
+      const send = Effect.scoped(
+        Effect.flatMap(ObjectStore.put(new Uint8Array(10)), (ref) => ObjectStore.handOver(ref))
+      )
+      const held = yield* send
+      yield* Effect.exit(Effect.scoped(Effect.andThen(ObjectStore.hold(held), Effect.die("crash"))))
+      assert.deepStrictEqual(yield* usage, [0, 0, 0])
+      const unheld = yield* send
+      yield* Effect.exit(Effect.scoped(Effect.andThen(ObjectStore.get(unheld), Effect.die("crash"))))
+      assert.deepStrictEqual(yield* usage, [10, 1, 1])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* usage, [0, 0, 0])
+    }).pipe(withStore, quiet)
 )
 
 it.effect("B8 what nobody takes over is freed when its time is up, and that is told", () => {

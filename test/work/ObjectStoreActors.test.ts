@@ -49,7 +49,9 @@ const sent = (...values: ReadonlyArray<number>) =>
 
 it.effect("B8 a behaviour is put once, and started from its reference by several actors", () =>
   Effect.gen(function* () {
-    class Worth extends Actor.Service<Worth>()("test/Worth", { Add: { payload: { n: Schema.Int }, success: Schema.Int } }) {}
+    class Worth extends Actor.Service<Worth>()("test/Worth", {
+      Add: { payload: { n: Schema.Int }, success: Schema.Int }
+    }) {}
     const WorthLive = Worth.behavior((start: number) =>
       Effect.sync(() => {
         let total = start
@@ -58,7 +60,9 @@ it.effect("B8 a behaviour is put once, and started from its reference by several
     )
     class Starter extends Actor.Service<Starter>()("test/Starter", {
       Start: {
-        payload: { behavior: ObjectStore.Ref(Schema.declare((value): value is typeof WorthLive => value === WorthLive)) },
+        payload: {
+          behavior: ObjectStore.Ref(Schema.declare((value): value is typeof WorthLive => value === WorthLive))
+        },
         success: Schema.Int
       }
     }) {}
@@ -129,7 +133,12 @@ it.effect("B8 references in the elements of a stream, each taken over by who rea
     const bytes = yield* ObjectStore.put(Uint8Array.of(7, 8, 9))
     const values = yield* reader.stream.Each({ bytes }).pipe(
       Stream.mapEffect((ref) =>
-        Effect.scoped(Effect.andThen(ObjectStore.hold(ref), Effect.map(ObjectStore.get(ref), ([value]) => value)))
+        Effect.scoped(
+          Effect.andThen(
+            ObjectStore.hold(ref),
+            Effect.map(ObjectStore.get(ref), ([value]) => value)
+          )
+        )
       ),
       Stream.runCollect
     )
@@ -199,10 +208,9 @@ it.effect("B8 under rest-for-one those who use a store restart with it, and have
 it.effect("B8 who would rather wait for room retries: each hold that ends makes some", () =>
   Effect.gen(function* () {
     const done = yield* Deferred.make<void>()
-    yield* Effect.forkChild(
-      Effect.scoped(Effect.andThen(ObjectStore.put(new Uint8Array(900)), Deferred.await(done))),
-      { startImmediately: true }
-    )
+    yield* Effect.forkChild(Effect.scoped(Effect.andThen(ObjectStore.put(new Uint8Array(900)), Deferred.await(done))), {
+      startImmediately: true
+    })
     const put = Effect.retry(ObjectStore.put(new Uint8Array(200)), {
       while: ({ _tag }) => _tag === "StoreFull",
       schedule: Schedule.spaced("1 second")

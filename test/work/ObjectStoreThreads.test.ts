@@ -358,24 +358,26 @@ it.live("B8 to read in a thread what was handed over to it does not use it up", 
   )
 )
 
-it.live("B8 a thread takes over what it is sent also when it holds the object already, or got it with its reference", () =>
-  withGuest((guest) =>
-    Effect.gen(function* () {
-      const ref = yield* ObjectStore.put(new Float32Array(100))
-      yield* guest.hold(yield* Schema.decodeEffect(Floats)(yield* encode(ref)))
-      const again = yield* ObjectStore.handOver(ref)
-      assert.strictEqual(yield* references, 3)
-      yield* guest.hold(yield* Schema.decodeEffect(Floats)(yield* encode(again)))
-      yield* guest.statistics
-      assert.strictEqual(yield* references, 2)
-      const small = yield* handedOver(8)
-      assert.strictEqual(yield* references, 3)
-      yield* guest.hold(small)
-      yield* guest.statistics
-      assert.strictEqual(yield* references, 2)
-      assert.strictEqual((yield* guest.get(small)).length, 2)
-    })
-  )
+it.live(
+  "B8 a thread takes over what it is sent also when it holds the object already, or got it with its reference",
+  () =>
+    withGuest((guest) =>
+      Effect.gen(function* () {
+        const ref = yield* ObjectStore.put(new Float32Array(100))
+        yield* guest.hold(yield* Schema.decodeEffect(Floats)(yield* encode(ref)))
+        const again = yield* ObjectStore.handOver(ref)
+        assert.strictEqual(yield* references, 3)
+        yield* guest.hold(yield* Schema.decodeEffect(Floats)(yield* encode(again)))
+        yield* guest.statistics
+        assert.strictEqual(yield* references, 2)
+        const small = yield* handedOver(8)
+        assert.strictEqual(yield* references, 3)
+        yield* guest.hold(small)
+        yield* guest.statistics
+        assert.strictEqual(yield* references, 2)
+        assert.strictEqual((yield* guest.get(small)).length, 2)
+      })
+    )
 )
 
 it.live("B8 what a thread hands over is the receiver's here, and no other's", () =>

@@ -16,7 +16,9 @@ const scopeOf = (name: string) => {
 
 const floatsOf = (encoded: unknown) => Schema.decodeUnknownEffect(Floats)(encoded)
 
-const perform = (command: Exclude<Command, { readonly _tag: "open" }>): Effect.Effect<unknown, unknown, ObjectStore.ObjectStore> =>
+const perform = (
+  command: Exclude<Command, { readonly _tag: "open" }>
+): Effect.Effect<unknown, unknown, ObjectStore.ObjectStore> =>
   Effect.gen(function* () {
     switch (command._tag) {
       case "write": {
