@@ -201,9 +201,7 @@ export class Home implements Store {
       if (bytes.byteLength < this.threshold) return encoded
       return Effect.flatMap(encoded, (shared) =>
         // Encoding may have taken its time: it may be gone, or encoded by somebody else.
-        Effect.flatMap(this.find(handle), (now) =>
-          now.shared !== undefined ? Effect.succeed(now.shared) : Effect.as(this.attach(now, shared), shared)
-        )
+        Effect.flatMap(this.find(handle), (now) => Effect.map(this.attach(now, shared), () => now.shared ?? shared))
       )
     })
   }
@@ -278,8 +276,7 @@ class Connection {
 
   /** The thread holds an object, by a reference that was counted for it. One for each object: it counts its own users. */
   borrow(entry: Entry): void {
-    if (this.held.has(entry)) this.home.release(entry)
-    else this.held.add(entry)
+    this.held.add(entry)
   }
 
   giveBack(entry: Entry): boolean {

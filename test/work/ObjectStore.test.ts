@@ -1,8 +1,23 @@
 /** The object store within a process: counting, capacity, references in messages, what is refused and why. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Context, Effect, Equal, Exit, Fiber, Layer, Logger, Option, Schema, Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  Equal,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Schema,
+  SchemaGetter,
+  Scope
+} from "effect"
 import { Actor, ObjectStore, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
+import { settle } from "../support/engine.ts"
 import { stillAlive } from "../support/garbage.ts"
 import { quiet } from "../support/recording.ts"
 
@@ -407,6 +422,31 @@ it.effect("B8 a store that is closed has nothing, and takes nothing", () =>
   }).pipe(Effect.scoped)
 )
 
+it.effect("B8 a store that closes, and a hand-over that has arrived, leave no timer behind", () =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    let sleeping = 0
+    const sleep = () =>
+      Effect.suspend(() => {
+        sleeping++
+        return Effect.onInterrupt(Effect.never, () => Effect.sync(() => sleeping--))
+      })
+    const counting: Clock.Clock = Object.assign(Object.create(clock), { sleep })
+    yield* Effect.gen(function* () {
+      const ref = yield* ObjectStore.put("x")
+      const sent = yield* ObjectStore.handOver(ref)
+      yield* ObjectStore.handOver(ref)
+      yield* settle
+      assert.strictEqual(sleeping, 2)
+      yield* ObjectStore.hold(sent)
+      yield* settle
+      assert.strictEqual(sleeping, 1)
+    }).pipe(withStore, Effect.provideService(Clock.Clock, counting))
+    yield* settle
+    assert.strictEqual(sleeping, 0)
+  })
+)
+
 it.effect("B8 as a child of a tree it serves those after it, and restarts empty", () =>
   Effect.gen(function* () {
     const Tree = Supervisor.make("app", { children: [ObjectStore.child({ capacity: 1_000 })] })
@@ -494,6 +534,34 @@ it.effect("B8 a value is encoded once for others, which counts, and may not fit"
     )
     const error = yield* Effect.flip(Schema.encodeEffect(Numbers)(other))
     assert.include(error.message, "no room for an object")
+  }).pipe(Effect.scoped, Effect.provide(ObjectStore.layer({ capacity: 1_000, threshold: 0 })))
+)
+
+it.effect("B8 so it is where two encode it at once, and not at all where it is freed meanwhile", () =>
+  Effect.gen(function* () {
+    const Slow = ObjectStore.Ref(
+      Schema.String.pipe(
+        Schema.decodeTo(Schema.String, {
+          decode: SchemaGetter.passthrough(),
+          encode: SchemaGetter.transformEffect((text: string) => Effect.as(Effect.sleep("1 second"), text))
+        })
+      )
+    )
+    const scope = yield* open
+    const ref = yield* scope.in(ObjectStore.put("x".repeat(100), { bytes: 200 }))
+    const encode = Effect.forkChild(Effect.exit(Schema.encodeEffect(Slow)(ref)), { startImmediately: true })
+    const both = [yield* encode, yield* encode]
+    yield* TestClock.adjust("1 second")
+    for (const fiber of both) assert.isTrue(Exit.isSuccess(yield* Fiber.join(fiber)))
+    assert.isBelow((yield* usage)[0]!, 350)
+    yield* scope.close
+    const again = yield* open
+    const other = yield* again.in(ObjectStore.put("y".repeat(100), { bytes: 200 }))
+    const late = yield* Effect.forkChild(Effect.exit(Schema.encodeEffect(Slow)(other)), { startImmediately: true })
+    yield* again.close
+    yield* TestClock.adjust("1 second")
+    assert.isTrue(Exit.isFailure(yield* Fiber.join(late)))
+    assert.deepStrictEqual(yield* usage, [0, 0, 0])
   }).pipe(Effect.scoped, Effect.provide(ObjectStore.layer({ capacity: 1_000, threshold: 0 })))
 )
 

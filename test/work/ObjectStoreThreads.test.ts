@@ -248,6 +248,18 @@ it.live("B8 so is a view where there is none", () =>
   )
 )
 
+it.live("B8 what was decoded by one schema is not given to who asks by another", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      const encoded = yield* Schema.encodeEffect(Rows)(yield* guest.put<Rows>(rows))
+      const theirs = yield* Schema.decodeEffect(Rows)(encoded)
+      assert.deepStrictEqual(yield* ObjectStore.get(theirs), rows)
+      const Other = ObjectStore.Ref(Schema.Array(Schema.Struct({ other: Schema.Int })))
+      assert.strictEqual(yield* closed(ObjectStore.get(yield* Schema.decodeEffect(Other)(encoded))), "Undecodable")
+    })
+  )
+)
+
 it.live("B8 a thread sees the same statistics", () =>
   Effect.gen(function* () {
     const thread = yield* startThread
