@@ -17,7 +17,6 @@ import {
 } from "effect"
 import { Actor, ObjectStore, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
-import { settle } from "../support/engine.ts"
 import { stillAlive } from "../support/garbage.ts"
 import { quiet } from "../support/recording.ts"
 
@@ -425,6 +424,7 @@ it.effect("B8 a store that is closed has nothing, and takes nothing", () =>
 it.effect("B8 a store that closes, and a hand-over that has arrived, leave no timer behind", () =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
+    const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     let sleeping = 0
     const sleep = () =>
       Effect.suspend(() => {
@@ -436,13 +436,13 @@ it.effect("B8 a store that closes, and a hand-over that has arrived, leave no ti
       const ref = yield* ObjectStore.put("x")
       const sent = yield* ObjectStore.handOver(ref)
       yield* ObjectStore.handOver(ref)
-      yield* settle
+      yield* turn
       assert.strictEqual(sleeping, 2)
       yield* ObjectStore.hold(sent)
-      yield* settle
+      yield* turn
       assert.strictEqual(sleeping, 1)
     }).pipe(withStore, Effect.provideService(Clock.Clock, counting))
-    yield* settle
+    yield* turn
     assert.strictEqual(sleeping, 0)
   })
 )
