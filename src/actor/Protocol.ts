@@ -288,10 +288,13 @@ export const makeOf = (message: Message): ((input: unknown) => unknown) | undefi
   return (input) => schema.make(input as never, { disableChecks: true })
 }
 
-/** Whether making a value of this schema can differ from the input: classes, and defaults anywhere inside. */
+/**
+ * Whether making a value of this schema can differ from the input: classes, and defaults anywhere inside. A class is declared
+ * over the schema of its fields; what is declared over nothing, as references and dates are, is made of nothing but itself.
+ */
 const fillsIn = (ast: SchemaAST.AST): boolean => {
   if (ast.context?.constructorDefault !== undefined) return true
-  if (ast._tag === "Declaration") return ast.typeParameters.some(fillsIn) || ast.encoding !== undefined
+  if (ast._tag === "Declaration") return ast.typeParameters.some((each) => ast.encoding !== undefined || fillsIn(each))
   if (ast._tag === "Objects") return ast.propertySignatures.some((property) => fillsIn(property.type))
   return false
 }

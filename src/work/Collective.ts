@@ -361,7 +361,7 @@ export const max: Combine<number> = (left, right) => Math.max(left, right)
 
 /**
  * Combines arrays element by element, in place: with `allReduce` the array of each member becomes the result, with `reduce`
- * that of the root. One pass over the arrays, no copy of any; in double precision, rounded once. Arrays of different kinds
+ * that of the root. One pass over the arrays; in double precision, rounded once. Arrays of different kinds
  * or lengths are a `Mismatch`. Leave the array alone while you wait; where the operation fails it is what it was. All of it is
  * done in one go, by whoever comes last, and the event loop waits for it.
  *

@@ -54,6 +54,7 @@ import { connect } from "./objectGuest.ts"
 import { Home } from "./objectHome.ts"
 import type { Statistics } from "./objectMessages.ts"
 import * as Refs from "./objectRef.ts"
+import { isBinary, isDetached, isSharedAs, kindFrom } from "./sharedMemory.ts"
 
 export {
   /** The object of a reference cannot be had. @since 0.1.0 */
@@ -126,7 +127,8 @@ export const Ref: <S extends ObjectSchema>(schema: S) => Refs.Ref<S> = Refs.Ref
 export type ObjectSchema = Refs.ObjectSchema
 
 /**
- * The schema of buffers as they are in a store: `View(Float32Array)`, `View(SharedArrayBuffer)`.
+ * The schema of buffers as they are in a store, by what is put: `View(Float32Array)`, `View(ArrayBuffer)`. A Node `Buffer` is a
+ * `Uint8Array` there.
  *
  * @category schemas
  * @since 0.1.0
@@ -134,10 +136,9 @@ export type ObjectSchema = Refs.ObjectSchema
 export const View = <A extends ArrayBufferView | ArrayBufferLike>(
   kind: new (...args: never) => A
 ): Schema.declare<Shared<A>> => {
-  const isShared = (value: unknown) => value instanceof SharedArrayBuffer
-  const is = (value: unknown): value is Shared<A> =>
-    value instanceof kind && isShared(ArrayBuffer.isView(value) ? value.buffer : value)
-  return Schema.declare(is, { expected: `a shared ${kind.name}` })
+  const name = kindFrom(kind)
+  const is = (value: unknown): value is Shared<A> => isSharedAs(value, name)
+  return Schema.declare(is, { expected: `a shared ${name}` })
 }
 
 /**
@@ -198,8 +199,8 @@ export interface Options {
  */
 export interface PutOptions {
   /**
-   * What it counts as. Default: its length for buffers and views; a measure of its texts, numbers, arrays, plain objects,
-   * maps and sets otherwise, in which functions and instances of classes count as nothing, so say it for those.
+   * What it counts as. Default: its length for buffers and views; a measure of its texts, numbers, arrays, objects, maps and
+   * sets otherwise, in which functions and private fields count as nothing, so say it where those hold much.
    */
   readonly bytes?: ByteSize.Input
   /** What it is called in statistics. */
@@ -226,11 +227,11 @@ export class ObjectStore extends Context.Service<
     readonly get: <A>(ref: ObjectRef<A>) => Effect.Effect<A, ObjectUnavailable>
     /** Counts one reference more until the Scope closes. */
     readonly hold: <A>(ref: ObjectRef<A>) => Effect.Effect<void, ObjectUnavailable, Scope.Scope>
-    /** Keeps the object until somebody holds it, for as long as `within`. */
+    /** A reference to send, which keeps the object until its receiver holds it, for as long as `within`. */
     readonly handOver: <A>(
       ref: ObjectRef<A>,
       options?: { readonly within?: Duration.Input }
-    ) => Effect.Effect<void, ObjectUnavailable>
+    ) => Effect.Effect<ObjectRef<A>, ObjectUnavailable>
     /** How full it is, and of what. */
     readonly statistics: Effect.Effect<Statistics, StoreClosed>
     /** A port by which one thread uses this store. */
@@ -250,6 +251,9 @@ const serviceOf = (store: Refs.Store, port: ObjectStore["Service"]["port"]): Obj
     id: store.id,
     put: (value, options = {}) =>
       Effect.suspend(() => {
+        if (isBinary(value) && isDetached(value)) {
+          throw new InvalidOption({ option: "value", value, problem: "must be a buffer that has not been transferred" })
+        }
         const bytes = options.bytes === undefined ? undefined : bytesOf("bytes", options.bytes)
         return store.put(value, bytes, options.label)
       }),
@@ -261,13 +265,13 @@ const serviceOf = (store: Refs.Store, port: ObjectStore["Service"]["port"]): Obj
     hold: (ref) =>
       Effect.suspend(() => {
         const handle = Refs.handleOf(ref)
-        return handle.inline === undefined ? store.hold(handle) : Effect.void
+        return handle.inline === undefined ? store.hold(handle) : Effect.sync(() => store.arrive(handle))
       }),
     handOver: (ref, { within = "1 minute" } = {}) =>
       Effect.suspend(() => {
         const handle = Refs.handleOf(ref)
         const millis = limitMillis("within", within)
-        return handle.inline === undefined ? store.handOver(handle, millis) : Effect.void
+        return handle.inline === undefined ? store.handOver(handle, millis) : Effect.succeed(ref)
       }),
     statistics: store.statistics,
     port
@@ -384,9 +388,25 @@ export const hold = <A>(ref: ObjectRef<A>): Effect.Effect<void, ObjectUnavailabl
   Effect.flatMap(ObjectStore, (store) => store.hold(ref))
 
 /**
- * For a reference that is sent where its sender will not wait, in a reply or a tell: keeps the object until the receiver
- * holds it, and `within` this time (default 1 minute) if nobody does; that is logged as a warning. Each `hold` takes one
- * over, so call it once for each receiver.
+ * A reference to send where the sender will not wait, in a reply or a tell: it keeps the object until its receiver holds it,
+ * and `within` this time (default 1 minute) if nobody does, which is logged as a warning. It is for one receiver: make one for
+ * each. Reading the object, or holding it by another reference, leaves it be.
+ *
+ * **Example** (A reply that outlives who made it)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { ObjectStore } from "effect-otp"
+ *
+ * const make = Effect.scoped(Effect.flatMap(ObjectStore.put("a picture"), ObjectStore.handOver))
+ * const program = Effect.gen(function*() {
+ *   const picture = yield* make
+ *   yield* ObjectStore.hold(picture)
+ *   return yield* ObjectStore.get(picture)
+ * })
+ * const Store = ObjectStore.layer({ capacity: "1 MB" })
+ * await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(Store))) // => "a picture"
+ * ```
  *
  * @category objects
  * @since 0.1.0
@@ -394,7 +414,7 @@ export const hold = <A>(ref: ObjectRef<A>): Effect.Effect<void, ObjectUnavailabl
 export const handOver = <A>(
   ref: ObjectRef<A>,
   options?: { readonly within?: Duration.Input }
-): Effect.Effect<void, ObjectUnavailable, ObjectStore> =>
+): Effect.Effect<ObjectRef<A>, ObjectUnavailable, ObjectStore> =>
   Effect.flatMap(ObjectStore, (store) => store.handOver(ref, options))
 
 /**

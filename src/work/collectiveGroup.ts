@@ -224,7 +224,6 @@ export class GroupCore {
     if (generation.broken !== undefined) return
     generation.broken = reason
     this.current = new Generation(generation.number + 1)
-    if (this.isClosed) this.current.broken = reason
     for (const round of generation.rounds.values()) {
       const ranks = [...round.calls.keys()].sort((a, b) => a - b)
       for (const rank of ranks) {

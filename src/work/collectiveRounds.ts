@@ -44,26 +44,27 @@ export const elementwise = (f: Combine<number>): (<A extends NumberArray>(left: 
 const BLOCK = 4_096
 
 /**
- * In one pass over the arrays, block by block, with nothing allocated but a block: sums are in double precision, and rounded
- * once to what the arrays hold.
+ * In one pass over the arrays, block by block: in double precision, and rounded once to what the arrays hold. Written to the
+ * targets when all of it is there, since the function may throw, and arrays may overlap in memory.
  */
 const combineInto = (
   targets: ReadonlyArray<NumberArray>,
   arrays: ReadonlyArray<NumberArray>,
   f: Combine<number>
 ): void => {
-  const length = arrays[0]!.length
-  const block = new Float64Array(Math.min(BLOCK, length))
-  for (let start = 0; start < length; start += BLOCK) {
-    const end = Math.min(start + BLOCK, length)
-    block.set(arrays[0]!.subarray(start, end))
+  const [first] = arrays as readonly [NumberArray]
+  const result = first.slice()
+  const block = new Float64Array(Math.min(BLOCK, first.length))
+  for (let start = 0; start < first.length; start += BLOCK) {
+    const end = Math.min(start + BLOCK, first.length)
+    block.set(first.subarray(start, end))
     for (let rank = 1; rank < arrays.length; rank++) {
       const array = arrays[rank]!
       for (let i = start; i < end; i++) block[i - start] = f(block[i - start]!, array[i]!)
     }
-    const done = end - start === block.length ? block : block.subarray(0, end - start)
-    for (const target of targets) target.set(done, start)
+    result.set(end - start === block.length ? block : block.subarray(0, end - start), start)
   }
+  for (const target of targets) target.set(result)
 }
 
 /** Whoever's array is not like that of rank 0. */

@@ -23,7 +23,6 @@ interface Loan extends Source {
   readonly bytes: number
   users: number
   readonly found: Deferred.Deferred<void, Failure>
-  shared: Shared | undefined
 }
 
 /** The number of an object that the store has not numbered yet. */
@@ -94,21 +93,30 @@ export class Guest implements Store {
 
   readonly get: Store["get"] = (handle) =>
     Effect.acquireUseRelease(
-      this.borrow(handle),
+      this.borrow(handle, undefined),
       (loan) => this.valueOf(loan, handle),
       (loan) => Effect.sync(() => this.release(loan))
     )
 
-  readonly hold: Store["hold"] = (handle) => Effect.asVoid(this.owned<ObjectUnavailable>(this.borrow(handle)))
+  readonly hold: Store["hold"] = (handle) =>
+    Effect.asVoid(this.owned<ObjectUnavailable>(this.borrow(handle, handle.sent)))
 
   readonly handOver: Store["handOver"] = (handle, millis) =>
     Effect.andThen(
       this.own(handle),
       Effect.mapBoth(this.ask({ _tag: "HandOver", object: handle.object, millis }), {
         onFailure: (failure) => unavailableBy(handle, failure),
-        onSuccess: () => undefined
+        onSuccess: (answer) => {
+          const source = this.loans.get(handle.object) ?? handle.source
+          const { sent } = answer as Extract<Answer, { _tag: "Sent" }>
+          return makeRef({ ...handle, sent, ...(source === undefined ? {} : { source }) })
+        }
       })
     )
+
+  readonly arrive: Store["arrive"] = ({ object, sent, store }) => {
+    if (store === this.id && sent !== undefined) this.tell({ _tag: "Arrive", object, sent })
+  }
 
   readonly statistics: Store["statistics"] = Effect.flatMap(
     Effect.suspend(() => this.ask({ _tag: "Statistics" })),
@@ -118,11 +126,12 @@ export class Guest implements Store {
 
   readonly publish: Store["publish"] = (handle, schema) =>
     Effect.suspend((): Effect.Effect<Shared, unknown> => {
-      const loan = this.loans.get(handle.object)
+      const loan = this.loans.get(handle.object) ?? handle.source
       if (this.isClosed) return Effect.fail(unavailable(handle, new StoreClosed({})))
       if (loan === undefined) return Effect.fail(unavailable(handle, new Freed({})))
       if (loan.shared !== undefined) return Effect.succeed(loan.shared)
-      return Effect.flatMap(encodeValue(schema, loan.value!.it), (bytes) => {
+      if (loan.value === undefined) return Effect.fail(unavailable(handle, new Freed({})))
+      return Effect.flatMap(encodeValue(schema, loan.value.it), (bytes) => {
         const shared = shareBytes("encoded", bytes)
         if (shared.bytes < this.threshold) return Effect.succeed(shared)
         return Effect.map(this.ask({ _tag: "Attach", object: handle.object, shared }), () => (loan.shared = shared))
@@ -189,19 +198,21 @@ export class Guest implements Store {
     )
   }
 
-  /** One user more of an object, which may be on its way yet. */
-  private borrow(handle: Handle): Effect.Effect<Loan, ObjectUnavailable> {
+  /** One user more of an object, which may be on its way yet; `sent`: who takes over that hand-over. */
+  private borrow(handle: Handle, sent: number | undefined): Effect.Effect<Loan, ObjectUnavailable> {
     return Effect.andThen(
       this.own(handle),
       Effect.sync(() => {
         const known = this.loans.get(handle.object)
         if (known !== undefined) {
           known.users++
+          if (sent !== undefined) this.arrive(handle)
           return known
         }
         const loan = makeLoan(handle.object, handle.bytes)
+        loan.value = handle.source?.value
         this.loans.set(loan.object, loan)
-        this.send({ _tag: "Hold", object: loan.object }, (answer) => this.lent(loan, handle, answer))
+        this.send({ _tag: "Hold", object: loan.object, sent }, (answer) => this.lent(loan, handle, answer))
         return loan
       })
     )

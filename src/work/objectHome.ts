@@ -14,7 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { MessagePort } from "node:worker_threads"
-import { Foreign, Freed, ObjectUnavailable, StoreClosed, StoreFull, Undecodable } from "./objectErrors.ts"
+import { Foreign, Freed, ObjectUnavailable, StoreClosed, StoreFull } from "./objectErrors.ts"
 import { type Answer, encodeFailure, type Numbered, type Request, type Statistics } from "./objectMessages.ts"
 import {
   encodeValue,
@@ -65,10 +65,17 @@ export class Home implements Store {
     )
 
   readonly hold: Store["hold"] = (handle) =>
-    Effect.asVoid(this.owned(Effect.tap(this.find(handle), (entry) => Effect.sync(() => this.table.hold(entry)))))
+    Effect.asVoid(
+      this.owned(Effect.tap(this.find(handle), (entry) => Effect.sync(() => this.table.hold(entry, handle.sent))))
+    )
 
   readonly handOver: Store["handOver"] = (handle, millis) =>
-    Effect.map(this.find(handle), (entry) => this.send(entry, millis))
+    Effect.map(this.find(handle), (entry) => makeRef({ ...handle, sent: this.send(entry, millis) }))
+
+  readonly arrive: Store["arrive"] = ({ object, sent, store }) => {
+    const entry = store === this.id ? this.table.get(object) : undefined
+    if (entry !== undefined && sent !== undefined) this.table.arrive(entry, sent)
+  }
 
   readonly statistics: Store["statistics"] = Effect.sync(() => this.report())
 
@@ -102,9 +109,17 @@ export class Home implements Store {
       case "Attach":
         return Effect.flatMap(this.find(this.handleOf(request.object)), (entry) => this.attach(entry, request.shared))
       case "Hold":
-        return this.lend(this.handleOf(request.object), connection)
+        return this.lend(this.handleOf(request.object), request.sent, connection)
       case "HandOver":
-        return Effect.as(this.handOver(this.handleOf(request.object), request.millis), { _tag: "Done" } as const)
+        return Effect.map(
+          this.find(this.handleOf(request.object)),
+          (entry) => ({ _tag: "Sent", sent: this.send(entry, request.millis) }) as const
+        )
+      case "Arrive":
+        return Effect.sync(() => {
+          this.arrive({ ...this.handleOf(request.object), sent: request.sent })
+          return { _tag: "Done" } as const
+        })
       case "Statistics":
         return Effect.map(this.statistics, (statistics) => ({ _tag: "Statistics", statistics }) as const)
       case "Release":
@@ -120,17 +135,16 @@ export class Home implements Store {
     this.table.release(entry)
   }
 
-  private lend(handle: Handle, connection: Connection): Effect.Effect<Answerable, ObjectUnavailable> {
-    return Effect.flatMap(this.find(handle), (entry) =>
-      Effect.mapBoth(sharedOf(entry), {
-        onFailure: (reason) => unavailable(handle, reason),
-        onSuccess: (shared) => {
-          this.table.hold(entry)
-          connection.borrow(entry)
-          return { _tag: "Held", shared } as const
-        }
-      })
-    )
+  private lend(
+    handle: Handle,
+    sent: number | undefined,
+    connection: Connection
+  ): Effect.Effect<Answerable, ObjectUnavailable> {
+    return Effect.map(this.find(handle), (entry) => {
+      this.table.hold(entry, sent)
+      connection.borrow(entry)
+      return { _tag: "Held", shared: entry.shared } as const
+    })
   }
 
   private handleOf(object: number): Handle {
@@ -187,9 +201,7 @@ export class Home implements Store {
       if (bytes.byteLength < this.threshold) return encoded
       return Effect.flatMap(encoded, (shared) =>
         // Encoding may have taken its time: it may be gone, or encoded by somebody else.
-        Effect.flatMap(this.find(handle), (now) =>
-          now.shared !== undefined ? Effect.succeed(now.shared) : Effect.as(this.attach(now, shared), shared)
-        )
+        Effect.flatMap(this.find(handle), (now) => Effect.map(this.attach(now, shared), () => now.shared ?? shared))
       )
     })
   }
@@ -201,15 +213,19 @@ export class Home implements Store {
     return Effect.succeed({ _tag: "Done" })
   }
 
-  private send(entry: Entry, millis: number): void {
+  private send(entry: Entry, millis: number): number {
     const id = idOf({ store: this.id, object: entry.object })
     let timer: Fiber.Fiber<unknown, unknown> | undefined
-    const end = this.table.send(entry, () => timer?.interruptUnsafe())
+    const sent = this.table.send(entry, () => timer?.interruptUnsafe())
     const lost = `nobody has held object ${id} of ${entry.bytes} bytes within ${millis} ms after it was handed over`
-    const expire = Effect.suspend(() => (end() ? Effect.logWarning(lost) : Effect.void))
+    const expire = Effect.suspend(() => {
+      timer = undefined
+      return this.table.arrive(entry, sent) ? Effect.logWarning(lost) : Effect.void
+    })
     if (millis !== Infinity) {
       timer = Effect.runForkWith(this.context)(Effect.andThen(Effect.sleep(millis), expire))
     }
+    return sent
   }
 
   private report(): Statistics {
@@ -231,10 +247,6 @@ export class Home implements Store {
     }
   }
 }
-
-/** An object that has been neither put nor encoded into shared memory cannot be had elsewhere. */
-const sharedOf = ({ shared }: Entry): Effect.Effect<Shared, Undecodable> =>
-  shared === undefined ? Effect.fail(new Undecodable({ detail: "it was never encoded" })) : Effect.succeed(shared)
 
 /** An answer without the number of its request. */
 type Answerable = Answer extends infer A ? (A extends { readonly request: number } ? Omit<A, "request"> : never) : never
@@ -264,8 +276,7 @@ class Connection {
 
   /** The thread holds an object, by a reference that was counted for it. One for each object: it counts its own users. */
   borrow(entry: Entry): void {
-    if (this.held.has(entry)) this.home.release(entry)
-    else this.held.add(entry)
+    this.held.add(entry)
   }
 
   giveBack(entry: Entry): boolean {
@@ -285,7 +296,7 @@ class Connection {
 
   private answer(request: Numbered): void {
     const exit = Effect.runSyncExit(this.home.perform(request, this) as Effect.Effect<Answerable, Failure>)
-    if (request._tag === "Release" || !this.all.has(this)) return
+    if (request._tag === "Release" || request._tag === "Arrive" || !this.all.has(this)) return
     const number = { request: request.request }
     if (Exit.isSuccess(exit)) return this.post({ ...exit.value, ...number } as Answer)
     const failure = encodeFailure(Cause.squash(exit.cause) as Failure)

@@ -27,7 +27,7 @@ export interface Statistics {
   readonly threads: number
 }
 
-/** What a thread asks for. Each is answered once, but for `Release`, which is not answered. */
+/** What a thread asks for. Each is answered once, but for `Arrive` and `Release`, which are not answered. */
 export type Request =
   | {
       readonly _tag: "Put"
@@ -36,7 +36,8 @@ export type Request =
       readonly shared: Shared | undefined
     }
   | { readonly _tag: "Attach"; readonly object: number; readonly shared: Shared }
-  | { readonly _tag: "Hold"; readonly object: number }
+  | { readonly _tag: "Hold"; readonly object: number; readonly sent: number | undefined }
+  | { readonly _tag: "Arrive"; readonly object: number; readonly sent: number }
   | { readonly _tag: "HandOver"; readonly object: number; readonly millis: number }
   | { readonly _tag: "Statistics" }
   | { readonly _tag: "Release"; readonly object: number }
@@ -48,7 +49,8 @@ export type Numbered = Request & { readonly request: number }
 export type Answer =
   | { readonly _tag: "Welcome"; readonly store: string; readonly threshold: number }
   | { readonly _tag: "Placed"; readonly request: number; readonly object: number }
-  | { readonly _tag: "Held"; readonly request: number; readonly shared: Shared }
+  | { readonly _tag: "Held"; readonly request: number; readonly shared: Shared | undefined }
+  | { readonly _tag: "Sent"; readonly request: number; readonly sent: number }
   | { readonly _tag: "Done"; readonly request: number }
   | { readonly _tag: "Statistics"; readonly request: number; readonly statistics: Statistics }
   | { readonly _tag: "Refused"; readonly request: number; readonly failure: typeof Failure.Encoded }

@@ -2,7 +2,8 @@
  * References to objects: what they are in a program, and what they are outside of it.
  *
  * A reference is a small value that says of which store and which object it is. It never holds the object itself, so that
- * only counting decides how long that lives; the exception is one that was decoded of an object small enough to travel with it.
+ * only counting decides how long that lives. The exceptions: one that was decoded of an object small enough to travel with
+ * it, and one that a thread hands over, for as long as it has not left the thread.
  */
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -47,7 +48,9 @@ export interface Store {
   ) => Effect.Effect<ObjectRef<never>, StoreFull | StoreClosed, Scope.Scope>
   readonly get: (handle: Handle) => Effect.Effect<unknown, ObjectUnavailable>
   readonly hold: (handle: Handle) => Effect.Effect<void, ObjectUnavailable, Scope.Scope>
-  readonly handOver: (handle: Handle, millis: number) => Effect.Effect<void, ObjectUnavailable>
+  readonly handOver: (handle: Handle, millis: number) => Effect.Effect<ObjectRef<never>, ObjectUnavailable>
+  /** Ends the hand-over that a reference came by, which its receiver does not need. */
+  readonly arrive: (handle: Handle) => void
   readonly statistics: Effect.Effect<Statistics, StoreClosed>
   /** The bytes of an object that has been put here, as they are to travel: in shared memory unless they are few. */
   readonly publish: (handle: Handle, schema: ObjectSchema) => Effect.Effect<Shared, unknown>
@@ -58,8 +61,12 @@ export interface Handle {
   readonly store: string
   readonly object: number
   readonly bytes: number
+  /** The number of the hand-over that it came by: of the counted reference that is the first holder's. */
+  readonly sent?: number
   /** Where it was put. Absent in what was decoded, which is encoded again as it came. */
   readonly home?: Store
+  /** The object where a thread has handed it over, which lets go of it before it is encoded. */
+  readonly source?: Source
   /** How to read what another thread has encoded. */
   readonly schema?: ObjectSchema
   /** The object itself, where it travelled with its reference. */
@@ -124,17 +131,24 @@ export const unavailable = (handle: Handle, reason: ObjectUnavailable["reason"])
   new ObjectUnavailable({ object: idOf(handle), reason })
 
 /** The bytes of a value that is no buffer, in no shared memory yet. */
-export const encodeValue = (schema: ObjectSchema, value: unknown): Effect.Effect<Uint8Array, Schema.SchemaError> =>
-  Schema.encodeUnknownEffect(SchemaBinary.toCodec(schema))(value)
+export const encodeValue = (schema: ObjectSchema, value: unknown): Effect.Effect<Uint8Array, Error> =>
+  Effect.flatMap(codecOf(schema), (codec) => Schema.encodeUnknownEffect(codec)(value))
 
-const decodeValue = (schema: ObjectSchema, bytes: Uint8Array): Effect.Effect<unknown, Schema.SchemaError> =>
-  Schema.decodeUnknownEffect(SchemaBinary.toCodec(schema))(bytes)
+const decodeValue = (schema: ObjectSchema, bytes: Uint8Array): Effect.Effect<unknown, Error> =>
+  Effect.flatMap(codecOf(schema), (codec) => Schema.decodeUnknownEffect(codec)(bytes))
+
+/** A schema may say what a value is and not how to write it: a view on shared memory, or what only this program knows. */
+const codecOf = (schema: ObjectSchema) =>
+  Effect.try({
+    try: () => SchemaBinary.toCodec(schema),
+    catch: (error) => new Error(`the schema of the reference has no encoding (${messageOf(error)})`)
+  })
 
 /** An object where it is used. */
 export interface Source {
   /** As it was put here, or as it was read: with the schema it was decoded by, where it was. */
   value: { readonly it: unknown; readonly schema?: ObjectSchema } | undefined
-  readonly shared: Shared | undefined
+  shared: Shared | undefined
 }
 
 /** The object: as it was put here, a view on its memory, or decoded from there, once for a schema. */
@@ -157,11 +171,12 @@ export const read = (source: Source, schema: ObjectSchema | undefined): Effect.E
 
 const EncodedInline = Schema.Struct({ kind: Schema.Literals(kinds), data: Schema.String })
 
-/** A reference outside of its program. `inline` is the object itself, in Base64, where it is small. */
+/** A reference outside of its program. `sent`: by which hand-over. `inline`: the object itself, in Base64, where it is small. */
 export const Encoded = Schema.Struct({
   store: Schema.String,
   object: Schema.Int,
   bytes: Schema.Finite,
+  sent: Schema.optionalKey(Schema.Int),
   inline: Schema.optionalKey(EncodedInline)
 })
 
@@ -173,28 +188,29 @@ const messageOf = (error: unknown): string => (Predicate.isError(error) ? error.
 
 const encodeRef = (ref: ObjectRef<unknown>, schema: ObjectSchema): Effect.Effect<Encoded, SchemaIssue.Issue> => {
   const handle = handleOf(ref)
-  const { bytes, home, inline, object, store } = handle
-  if (inline !== undefined) return Effect.succeed({ store, object, bytes, inline: inline.encoded })
-  if (home === undefined) return Effect.succeed({ store, object, bytes })
+  const { bytes, home, inline, object, sent, store } = handle
+  const encoded: Encoded = { store, object, bytes, ...(sent === undefined ? {} : { sent }) }
+  if (inline !== undefined) return Effect.succeed({ ...encoded, inline: inline.encoded })
+  if (home === undefined) return Effect.succeed(encoded)
   return Effect.mapBoth(home.publish(handle, schema), {
     onFailure: (error) => issue(messageOf(error)),
     onSuccess: (shared): Encoded =>
       shared.bytes >= home.threshold
-        ? { store, object, bytes }
-        : { store, object, bytes, inline: { kind: shared.kind, data: Base64.encode(bytesOf(shared)) } }
+        ? encoded
+        : { ...encoded, inline: { kind: shared.kind, data: Base64.encode(bytesOf(shared)) } }
   })
 }
 
 const decodeRef = (encoded: Encoded, schema: ObjectSchema): Effect.Effect<ObjectRef<never>, SchemaIssue.Issue> => {
-  const { bytes, inline, object, store } = encoded
-  if (inline === undefined) return Effect.succeed(makeRef({ store, object, bytes, schema }))
+  const { inline, ...handle } = encoded
+  if (inline === undefined) return Effect.succeed(makeRef({ ...handle, schema }))
   const data = Base64.decode(inline.data)
   if (Result.isFailure(data)) return Effect.fail(issue(data.failure.message))
   return Effect.mapBoth(
     Effect.suspend(() => read({ value: undefined, shared: shareBytes(inline.kind, data.success) }, schema)),
     {
       onFailure: (error) => issue(error.message),
-      onSuccess: (value) => makeRef({ store, object, bytes, inline: { value, encoded: inline } })
+      onSuccess: (value) => makeRef({ ...handle, inline: { value, encoded: inline } })
     }
   )
 }

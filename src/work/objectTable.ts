@@ -17,8 +17,8 @@ export interface Entry extends Source {
   /** What it takes, its encoded form included. */
   bytes: number
   references: number
-  /** Of these, the ones that are on their way: the next to hold it takes one over. */
-  readonly transit: Array<() => void>
+  /** Of these, the ones that are on their way, by number: what to do when one has arrived. */
+  readonly transit: Map<number, () => void>
   /** Its bytes in shared memory, where it has been put there. */
   shared: Shared | undefined
 }
@@ -37,6 +37,7 @@ export class ObjectTable {
   used = 0
   private readonly entries = new Map<number, Entry>()
   private last = 0
+  private lastSent = 0
 
   constructor(capacity: number) {
     this.capacity = capacity
@@ -60,33 +61,33 @@ export class ObjectTable {
 
   /** With one reference, which is whoever's who puts it. Only called with what fits. */
   add(put: Put): Entry {
-    const entry: Entry = { ...put, object: ++this.last, references: 1, transit: [] }
+    const entry: Entry = { ...put, object: ++this.last, references: 1, transit: new Map() }
     this.entries.set(entry.object, entry)
     this.used += put.bytes
     return entry
   }
 
-  /** One reference more. What is on its way has arrived with it. */
-  hold(entry: Entry): void {
+  /** One reference more, or the one that was sent under this number and has not arrived yet. */
+  hold(entry: Entry, sent: number | undefined): void {
     entry.references++
-    const arrive = entry.transit.shift()
-    if (arrive !== undefined) {
-      arrive()
-      this.release(entry)
-    }
+    if (sent !== undefined) this.arrive(entry, sent)
   }
 
-  /** One reference that nobody has yet; `arrive` is called when somebody takes it over. Gives back how to end it. */
-  send(entry: Entry, arrive: () => void): () => boolean {
+  /** One reference that nobody has yet; `onArrival` is called when somebody takes it over. Gives its number. */
+  send(entry: Entry, onArrival: () => void): number {
     entry.references++
-    entry.transit.push(arrive)
-    return () => {
-      const at = entry.transit.indexOf(arrive)
-      if (at === -1) return false
-      entry.transit.splice(at, 1)
-      this.release(entry)
-      return true
-    }
+    entry.transit.set(++this.lastSent, onArrival)
+    return this.lastSent
+  }
+
+  /** Ends what was sent under this number, which its receiver needs no more; false where that has been done. */
+  arrive(entry: Entry, sent: number): boolean {
+    const onArrival = entry.transit.get(sent)
+    if (onArrival === undefined) return false
+    entry.transit.delete(sent)
+    onArrival()
+    this.release(entry)
+    return true
   }
 
   /** One reference less; each that was taken is given back once. */
@@ -104,7 +105,10 @@ export class ObjectTable {
   }
 
   clear(): void {
-    for (const entry of this.entries.values()) for (const arrive of entry.transit.splice(0)) arrive()
+    for (const { transit } of this.entries.values()) {
+      for (const onArrival of transit.values()) onArrival()
+      transit.clear()
+    }
     this.entries.clear()
     this.used = 0
   }

@@ -16,6 +16,8 @@ export const kinds = [
   "Float64Array",
   "BigInt64Array",
   "BigUint64Array",
+  // Where the runtime has it.
+  "Float16Array",
   "DataView",
   // The whole of the memory, without a view on it.
   "SharedArrayBuffer",
@@ -61,6 +63,25 @@ export const shareBytes = (kind: Kind, bytes: Uint8Array): Shared => {
   return { kind, buffer, offset: 0, bytes: bytes.byteLength }
 }
 
+/** Whether a buffer, or that of a view, has been given away: to another thread, or to `structuredClone`. */
+export const isDetached = (value: View | ArrayBuffer | SharedArrayBuffer): boolean => {
+  const buffer = ArrayBuffer.isView(value) ? value.buffer : value
+  return (buffer as { readonly detached?: boolean }).detached === true
+}
+
+/** What is put as a `constructor`: that itself, or what it extends, as Node's Buffer does. */
+export const kindFrom = (constructor: Function): Kind =>
+  kinds.find((kind) => {
+    const Known = (globalThis as unknown as Record<Kind, Function | undefined>)[kind]
+    return Known !== undefined && (constructor === Known || constructor.prototype instanceof Known)
+  }) ?? "SharedArrayBuffer"
+
+/** Whether a value is a view of that kind on shared memory, or such memory itself. */
+export const isSharedAs = (value: unknown, kind: Kind): boolean => {
+  if (kind === "SharedArrayBuffer") return value instanceof SharedArrayBuffer
+  return ArrayBuffer.isView(value) && value.buffer instanceof SharedArrayBuffer && kindOf(value) === kind
+}
+
 /** A buffer or view in shared memory: copied, unless it is there already. Throws a RangeError when there is no memory. */
 export const share = (value: View | ArrayBuffer | SharedArrayBuffer): Shared => {
   if (value instanceof SharedArrayBuffer) {
@@ -90,14 +111,9 @@ export const viewOf = (shared: Shared): unknown => {
 const POINTER = 8
 const OBJECT = 16
 
-const isPlain = (value: object): boolean => {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
 /**
- * About how many bytes plain data takes: texts, numbers, arrays, objects, maps, sets and buffers, each counted once. What
- * is behind instances of classes and functions cannot be seen, and counts as nothing.
+ * About how many bytes data takes: texts, numbers, arrays, maps, sets, buffers, and objects with their own properties, each
+ * counted once. What functions and private fields hold cannot be seen, and counts as nothing.
  */
 export const measure = (value: unknown): number => {
   const seen = new Set<object>()
@@ -114,14 +130,14 @@ export const measure = (value: unknown): number => {
   add(value)
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     bytes += OBJECT
-    if (isBinary(next)) bytes += next.byteLength
+    if (isBinary(next) || ArrayBuffer.isView(next)) bytes += next.byteLength
     else if (Array.isArray(next) || next instanceof Set) for (const each of next) add(each)
     else if (next instanceof Map) {
       for (const [key, each] of next) {
         add(key)
         add(each)
       }
-    } else if (isPlain(next)) for (const each of Object.values(next)) add(each)
+    } else for (const each of Object.values(next)) add(each)
   }
   return bytes
 }

@@ -1,6 +1,7 @@
 /**
  * What references save: 100 MB given to a worker thread and taken back, and to an actor of this process and back, by reference
- * and as copies, interleaved in one process. Prints the times of fast rounds, and the ratio to the reference.
+ * and as copies, interleaved in one process. Prints the median time, and the median of what a round took times the reference
+ * of the same round.
  *
  *     node --expose-gc --conditions=effect-otp/source test/bench/store.ts [megabytes] [rounds]
  *
@@ -65,9 +66,8 @@ const seconds = (effect: Effect.Effect<unknown, unknown>) =>
     return (performance.now() - from) / 1_000
   })
 
-/** The time of one of the fastest tenth: whatever else the machine does only ever adds to it. */
-const fast = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)]!
+const median = (values: ReadonlyArray<number>): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 
 const inProcess = (megabytes: number, rounds: number) =>
   Effect.gen(function* () {
@@ -121,10 +121,11 @@ const inProcess = (megabytes: number, rounds: number) =>
           if (round >= 0) times.get(name)!.push(time)
         }
       }
-      const reference = fast(times.get("by reference")!)
+      const reference = times.get("by reference")!
       console.log(`| ${megabytes} MB ${title} | ms | times a reference |\n| --- | ---: | ---: |`)
       for (const [name, all] of times) {
-        console.log(`| ${name} | ${(fast(all) * 1e3).toFixed(3)} | ${(fast(all) / reference).toFixed(0)} |`)
+        const ratio = median(all.map((time, round) => time / reference[round]!))
+        console.log(`| ${name} | ${(median(all) * 1e3).toFixed(3)} | ${ratio.toFixed(0)} |`)
       }
       console.log("")
     }

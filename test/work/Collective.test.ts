@@ -355,6 +355,50 @@ describe("failing together", () => {
     })
   )
 
+  it.effect("R7 when combining throws in the middle of an array, no array has changed", () =>
+    Effect.gen(function* () {
+      const { ranks } = yield* form(2)
+      const arrays = ranks.map(() => new Float32Array(10_000).fill(1))
+      let calls = 0
+      const add = Collective.elementwise((left, right) => {
+        if (++calls === 9_000) throw new Error("no sum")
+        return left + right
+      })
+      const failed = reasons(yield* together(ranks, (m) => m.allReduce(arrays[m.rank]!, add)))
+      for (const reason of failed) assert.strictEqual(reason._tag, "CombineFailed")
+      for (const array of arrays) assert.isTrue(array.every((value) => value === 1))
+    })
+  )
+
+  it.effect("R7 arrays that overlap in memory are all read before one is written", () =>
+    Effect.gen(function* () {
+      const { ranks } = yield* form(2)
+      const memory = Float64Array.from({ length: 10_001 }, (_, i) => i)
+      const arrays = [memory.subarray(1), memory.subarray(0, 10_000)]
+      yield* together(ranks, (m) => m.reduce(0, arrays[m.rank]!, Collective.elementwise(Collective.sum)))
+      for (const i of [0, 4_095, 4_096, 9_999]) assert.strictEqual(arrays[0]![i], 2 * i + 1)
+    })
+  )
+
+  it.effect("R7 what is no number stays none, arrays may be empty, and integers wrap as they do", () =>
+    Effect.gen(function* () {
+      const { ranks } = yield* form(2)
+      for (const combine of [Collective.sum, Collective.product, Collective.min, Collective.max]) {
+        const [a, b] = values(yield* together(ranks, (m) => m.allReduce(m.rank === 0 ? NaN : 1, combine)))
+        assert.isTrue(Number.isNaN(a) && Number.isNaN(b))
+        const arrays = [Float32Array.of(NaN, 1), Float32Array.of(1, 1)]
+        yield* together(ranks, (m) => m.allReduce(arrays[m.rank]!, Collective.elementwise(combine)))
+        assert.isTrue(arrays.every(([first, second]) => Number.isNaN(first) && !Number.isNaN(second)))
+      }
+      const add = Collective.elementwise(Collective.sum)
+      const none = ranks.map(() => new Float32Array(0))
+      assert.deepStrictEqual(values(yield* together(ranks, (m) => m.allReduce(none[m.rank]!, add))), none)
+      const bytes = ranks.map(() => Uint8Array.of(200))
+      yield* together(ranks, (m) => m.allReduce(bytes[m.rank]!, add))
+      assert.deepStrictEqual(bytes[0], Uint8Array.of(144))
+    })
+  )
+
   it.effect("R7 so is the root that scatters too few", () =>
     Effect.gen(function* () {
       const { ranks } = yield* form(2)
@@ -620,6 +664,18 @@ describe("actors", () => {
       yield* Scope.close(scope, Exit.void)
       assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
     })
+  )
+
+  it.effect("R7 who asked a member may give up: the member has not, and the operation is not broken", () =>
+    Effect.gen(function* () {
+      const [ann, bob] = [yield* Ann, yield* Bob]
+      const hasty = yield* fork(Effect.exit(ann.ask.Add({ n: 1 })))
+      yield* settle
+      yield* TestClock.adjust("5 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(hasty)))
+      assert.deepInclude(yield* Ring.status, { generation: 1, joined: [0, 1] })
+      assert.strictEqual(yield* bob.ask.Add({ n: 2 }), 3)
+    }).pipe(Effect.provide(tree("one-for-one")), quiet)
   )
 
   it.effect("R7 one-for-all: everybody restarts and joins, nobody needs to rejoin", () =>

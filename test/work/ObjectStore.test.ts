@@ -1,6 +1,20 @@
 /** The object store within a process: counting, capacity, references in messages, what is refused and why. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Context, Effect, Equal, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  Equal,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Schema,
+  SchemaGetter,
+  Scope
+} from "effect"
 import { Actor, ObjectStore, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { stillAlive } from "../support/garbage.ts"
@@ -68,6 +82,40 @@ it.effect("B8 what is in shared memory already is not copied at all", () =>
     const view = yield* ObjectStore.get(yield* ObjectStore.put(mine))
     assert.strictEqual(view.buffer, mine.buffer)
     assert.deepStrictEqual([view.byteOffset, view.length], [4, 2])
+  }).pipe(withStore)
+)
+
+it.effect(
+  "B8 a View is named by what is put: also Node's Buffer, whole buffers, and kinds that only some runtimes have",
+  () =>
+    Effect.gen(function* () {
+      const fits = (kind: never, value: unknown) =>
+        Effect.map(Effect.flatMap(ObjectStore.put(value), ObjectStore.get), Schema.is(ObjectStore.View(kind)))
+      const { Float16Array } = globalThis as unknown as { readonly Float16Array?: new (length: number) => Uint16Array }
+      const all: ReadonlyArray<[unknown, unknown]> = [
+        [Buffer, Buffer.from("abc")],
+        [Uint8Array, new Uint8Array(3)],
+        [ArrayBuffer, new ArrayBuffer(3)],
+        [SharedArrayBuffer, new SharedArrayBuffer(3)],
+        [DataView, new DataView(new ArrayBuffer(3))],
+        ...(Float16Array === undefined ? [] : [[Float16Array, new Float16Array(3)] as [unknown, unknown]])
+      ]
+      for (const [kind, value] of all) assert.isTrue(yield* fits(kind as never, value), String(kind))
+      assert.isFalse(yield* fits(Float32Array as never, new Float64Array(1)))
+      assert.isFalse(Schema.is(ObjectStore.View(Float32Array))(new Float32Array(1)))
+    }).pipe(withStore)
+)
+
+it.effect("B8 a buffer that has been given away is refused by name, not taken for a lack of memory", () =>
+  Effect.gen(function* () {
+    const view = new Uint8Array(8)
+    structuredClone(view.buffer, { transfer: [view.buffer] })
+    for (const value of [view, view.buffer]) {
+      const exit = yield* Effect.exit(ObjectStore.put(value))
+      assert(Exit.isFailure(exit))
+      assert.include(String(Cause.squash(exit.cause)), "value must be a buffer that has not been transferred")
+    }
+    assert.deepStrictEqual(yield* usage, [0, 0, 0])
   }).pipe(withStore)
 )
 
@@ -157,7 +205,7 @@ it.effect("B8 what an actor holds goes with its crash", () =>
 it.effect("B8 what was handed over is kept until somebody holds it", () =>
   Effect.gen(function* () {
     const [sender, receiver] = [yield* open, yield* open]
-    const ref = yield* sender.in(Effect.tap(ObjectStore.put("a reply"), (ref) => ObjectStore.handOver(ref)))
+    const ref = yield* sender.in(Effect.flatMap(ObjectStore.put("a reply"), ObjectStore.handOver))
     yield* sender.close
     assert.deepStrictEqual((yield* usage)[2], 1)
     yield* receiver.in(ObjectStore.hold(ref))
@@ -169,12 +217,53 @@ it.effect("B8 what was handed over is kept until somebody holds it", () =>
   }).pipe(withStore)
 )
 
+it.effect("B8 what was handed over is its receiver's: nobody else who holds or reads the object takes it", () =>
+  Effect.gen(function* () {
+    const [sender, stranger, receiver, late] = [yield* open, yield* open, yield* open, yield* open]
+    const ref = yield* sender.in(ObjectStore.put("for one"))
+    const [sent, other] = [yield* ObjectStore.handOver(ref), yield* ObjectStore.handOver(ref)]
+    assert.isTrue(Equal.equals(sent, ref))
+    yield* stranger.in(ObjectStore.hold(ref))
+    yield* ObjectStore.get(sent)
+    yield* sender.close
+    yield* stranger.close
+    assert.deepStrictEqual((yield* usage)[2], 2)
+    yield* receiver.in(ObjectStore.hold(sent))
+    yield* receiver.in(ObjectStore.hold(sent))
+    assert.deepStrictEqual((yield* usage)[2], 3)
+    yield* receiver.close
+    assert.strictEqual(yield* ObjectStore.get(other), "for one")
+    yield* late.in(ObjectStore.hold(other))
+    yield* late.close
+    assert.strictEqual(yield* reasonOf(ObjectStore.hold(other)), "Freed")
+    assert.deepStrictEqual(yield* usage, [0, 0, 0])
+  }).pipe(withStore)
+)
+
+it.effect(
+  "B8 a receiver that crashes with what it took over gives it back; one that never held it, when the time is up",
+  () =>
+    Effect.gen(function* () {
+      const send = Effect.scoped(
+        Effect.flatMap(ObjectStore.put(new Uint8Array(10)), (ref) => ObjectStore.handOver(ref))
+      )
+      const held = yield* send
+      yield* Effect.exit(Effect.scoped(Effect.andThen(ObjectStore.hold(held), Effect.die("crash"))))
+      assert.deepStrictEqual(yield* usage, [0, 0, 0])
+      const unheld = yield* send
+      yield* Effect.exit(Effect.scoped(Effect.andThen(ObjectStore.get(unheld), Effect.die("crash"))))
+      assert.deepStrictEqual(yield* usage, [10, 1, 1])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* usage, [0, 0, 0])
+    }).pipe(withStore, quiet)
+)
+
 it.effect("B8 what nobody takes over is freed when its time is up, and that is told", () => {
   const warnings: Array<unknown> = []
   return Effect.gen(function* () {
     const sender = yield* open
     const ref = yield* sender.in(
-      Effect.tap(ObjectStore.put("lost"), (ref) => ObjectStore.handOver(ref, { within: "10 seconds" }))
+      Effect.flatMap(ObjectStore.put("lost"), (ref) => ObjectStore.handOver(ref, { within: "10 seconds" }))
     )
     yield* sender.close
     yield* TestClock.adjust("9 seconds")
@@ -189,32 +278,30 @@ it.effect("B8 what nobody takes over is freed when its time is up, and that is t
 
 it.effect.prop(
   "B8 however holds and releases mix, an object lives exactly as long as it has references",
-  { steps: Schema.Array(Schema.Literals(["hold", "close-first", "close-last", "hand-over"])) },
+  { steps: Schema.Array(Schema.Literals(["hold", "close-first", "close-last", "hand-over", "take"])) },
   ({ steps }) =>
     Effect.gen(function* () {
       const first = yield* open
       const ref = yield* first.in(ObjectStore.put(new Uint8Array(8)))
       const holders = [first]
-      let sent = 0
+      const sent: Array<ObjectStore.ObjectRef<unknown>> = []
       for (const step of steps) {
-        const alive = holders.length + sent > 0
-        if (step === "hold") {
+        const alive = holders.length + sent.length > 0
+        if (step === "hold" || step === "take") {
           const scope = yield* open
-          const held = yield* Effect.exit(scope.in(ObjectStore.hold(ref)))
+          const taken = step === "take" ? (sent.shift() ?? ref) : ref
+          const held = yield* Effect.exit(scope.in(ObjectStore.hold(taken)))
           assert.strictEqual(Exit.isSuccess(held), alive)
-          if (alive) {
-            holders.push(scope)
-            sent = Math.max(0, sent - 1)
-          }
+          if (alive) holders.push(scope)
         } else if (step === "hand-over") {
           const done = yield* Effect.exit(ObjectStore.handOver(ref, { within: Infinity }))
           assert.strictEqual(Exit.isSuccess(done), alive)
-          if (alive) sent++
+          if (Exit.isSuccess(done)) sent.push(done.value)
         } else {
           const scope = step === "close-first" ? holders.shift() : holders.pop()
           if (scope !== undefined) yield* scope.close
         }
-        const count = holders.length + sent
+        const count = holders.length + sent.length
         assert.deepStrictEqual(yield* usage, count > 0 ? [8, 1, count] : [0, 0, 0])
       }
     }).pipe(withStore),
@@ -255,6 +342,10 @@ it.effect("B8 plain data is measured, and anybody may know better", () =>
     assert.strictEqual((yield* ObjectStore.put(EchoLive, { bytes: 5 })).bytes, 5)
     const error = yield* Effect.flip(ObjectStore.put(new Map([["k", ["x".repeat(1_000)]]])))
     assert.strictEqual(error._tag, "StoreFull")
+    class Row extends Schema.Class<Row>("Row")({ text: Schema.String }) {}
+    for (const value of [Option.some("x".repeat(200)), new Row({ text: "x".repeat(200) })]) {
+      assert.isAtLeast((yield* Effect.scoped(ObjectStore.put<unknown>(value))).bytes, 400)
+    }
   }).pipe(withStore)
 )
 
@@ -330,6 +421,32 @@ it.effect("B8 a store that is closed has nothing, and takes nothing", () =>
   }).pipe(Effect.scoped)
 )
 
+it.effect("B8 a store that closes, and a hand-over that has arrived, leave no timer behind", () =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    let sleeping = 0
+    const sleep = () =>
+      Effect.suspend(() => {
+        sleeping++
+        return Effect.onInterrupt(Effect.never, () => Effect.sync(() => sleeping--))
+      })
+    const counting: Clock.Clock = Object.assign(Object.create(clock), { sleep })
+    yield* Effect.gen(function* () {
+      const ref = yield* ObjectStore.put("x")
+      const sent = yield* ObjectStore.handOver(ref)
+      yield* ObjectStore.handOver(ref)
+      yield* turn
+      assert.strictEqual(sleeping, 2)
+      yield* ObjectStore.hold(sent)
+      yield* turn
+      assert.strictEqual(sleeping, 1)
+    }).pipe(withStore, Effect.provideService(Clock.Clock, counting))
+    yield* turn
+    assert.strictEqual(sleeping, 0)
+  })
+)
+
 it.effect("B8 as a child of a tree it serves those after it, and restarts empty", () =>
   Effect.gen(function* () {
     const Tree = Supervisor.make("app", { children: [ObjectStore.child({ capacity: 1_000 })] })
@@ -393,7 +510,7 @@ it.effect("B8 a reference that carries its object outlives the store's count", (
     )
     const copy = yield* Schema.decodeEffect(Numbers)(encoded)
     yield* ObjectStore.hold(copy)
-    yield* ObjectStore.handOver(copy)
+    assert.strictEqual(yield* ObjectStore.handOver(copy), copy)
     assert.deepStrictEqual(yield* ObjectStore.get(copy), [1, 2])
   }).pipe(withStore)
 )
@@ -420,12 +537,45 @@ it.effect("B8 a value is encoded once for others, which counts, and may not fit"
   }).pipe(Effect.scoped, Effect.provide(ObjectStore.layer({ capacity: 1_000, threshold: 0 })))
 )
 
+it.effect("B8 so it is where two encode it at once, and not at all where it is freed meanwhile", () =>
+  Effect.gen(function* () {
+    const Slow = ObjectStore.Ref(
+      Schema.String.pipe(
+        Schema.decodeTo(Schema.String, {
+          decode: SchemaGetter.passthrough(),
+          encode: SchemaGetter.transformEffect((text: string) => Effect.as(Effect.sleep("1 second"), text))
+        })
+      )
+    )
+    const scope = yield* open
+    const ref = yield* scope.in(ObjectStore.put("x".repeat(100), { bytes: 200 }))
+    const encode = Effect.forkChild(Effect.exit(Schema.encodeEffect(Slow)(ref)), { startImmediately: true })
+    const both = [yield* encode, yield* encode]
+    yield* TestClock.adjust("1 second")
+    for (const fiber of both) assert.isTrue(Exit.isSuccess(yield* Fiber.join(fiber)))
+    assert.isBelow((yield* usage)[0]!, 350)
+    yield* scope.close
+    const again = yield* open
+    const other = yield* again.in(ObjectStore.put("y".repeat(100), { bytes: 200 }))
+    const late = yield* Effect.forkChild(Effect.exit(Schema.encodeEffect(Slow)(other)), { startImmediately: true })
+    yield* again.close
+    yield* TestClock.adjust("1 second")
+    assert.isTrue(Exit.isFailure(yield* Fiber.join(late)))
+    assert.deepStrictEqual(yield* usage, [0, 0, 0])
+  }).pipe(Effect.scoped, Effect.provide(ObjectStore.layer({ capacity: 1_000, threshold: 0 })))
+)
+
 it.effect("B8 encoding a reference to what is freed, or does not fit its schema, is refused", () =>
   Effect.gen(function* () {
     const freed = yield* Effect.scoped(ObjectStore.put(new Uint8Array(1)))
     assert.include((yield* Effect.flip(Schema.encodeEffect(Bytes)(freed))).message, "its last reference is gone")
     const wrong = (yield* ObjectStore.put("text")) as ObjectStore.ObjectRef<never>
-    assert.isTrue(Exit.isFailure(yield* Effect.exit(Schema.encodeEffect(Numbers)(wrong))))
+    assert.isTrue(Schema.isSchemaError(yield* Effect.flip(Schema.encodeEffect(Numbers)(wrong))))
+    // What only this program knows has no bytes.
+    const Behaviors = ObjectStore.Ref(Schema.declare((value): value is typeof EchoLive => value === EchoLive))
+    const behavior = yield* Effect.flip(Schema.encodeEffect(Behaviors)(yield* ObjectStore.put(EchoLive)))
+    assert.isTrue(Schema.isSchemaError(behavior))
+    assert.include(behavior.message, "the schema of the reference has no encoding")
   }).pipe(withStore)
 )
 
@@ -466,9 +616,7 @@ const SummerLive = Summer.behavior(
       Sum: ({ bytes }) => Effect.map(store.get(bytes), (values) => values.reduce((a, b) => a + b, 0)),
       Make: ({ length }) =>
         Effect.scoped(
-          Effect.tap(Effect.orDie(store.put(new Uint8Array(length).fill(1))), (ref) =>
-            Effect.orDie(store.handOver(ref))
-          )
+          Effect.orDie(Effect.flatMap(store.put(new Uint8Array(length).fill(1)), (ref) => store.handOver(ref)))
         )
     })
   })

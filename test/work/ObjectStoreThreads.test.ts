@@ -1,6 +1,6 @@
 /** The object store across real worker threads: nothing large is copied, and the counts are right whatever a thread does. */
-import { Worker } from "node:worker_threads"
-import { assert, it, vi } from "@effect/vitest"
+import { type MessagePort, Worker } from "node:worker_threads"
+import { afterAll, assert, it, vi } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { ObjectStore } from "effect-otp"
 import { type Command, Floats, Rows } from "./objectWire.ts"
@@ -13,37 +13,44 @@ interface Reply {
   readonly error?: readonly [string, string?]
 }
 
+/** Threads take long to start: one that has not been terminated serves the next test, which opens its own store in it. */
+const idle: Array<Worker> = []
+afterAll(() => Promise.all(idle.map((worker) => worker.terminate())))
+
+const makeWorker = () =>
+  new Worker(new URL("./objectThread.ts", import.meta.url), {
+    execArgv: ["--conditions=effect-otp/source", "--no-warnings"]
+  })
+
 /** A thread that has opened the store, its end, and how to talk to it. */
 const startThread = Effect.gen(function* () {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const port = yield* Scope.provide(ObjectStore.port, scope)
+  let isAlive = true
   const worker = yield* Effect.acquireRelease(
-    Effect.sync(
-      () =>
-        new Worker(new URL("./objectThread.ts", import.meta.url), {
-          execArgv: ["--conditions=effect-otp/source", "--no-warnings"],
-          workerData: { objects: port },
-          transferList: [port]
-        })
-    ),
-    (worker) => Effect.promise(() => worker.terminate())
+    Effect.sync(() => idle.pop() ?? makeWorker()),
+    (worker) => Effect.sync(() => isAlive && idle.push(worker))
   )
-  const heard = Effect.callback<Reply>((resume) => {
-    worker.once("message", (reply: Reply) => resume(Effect.succeed(reply)))
-    worker.once("error", (error) => resume(Effect.die(error)))
-  })
-  const say = (command: Command) =>
-    Effect.suspend(() => {
-      worker.postMessage(command)
-      return heard
+  const say = (command: Command, ...transfer: Array<MessagePort>) =>
+    Effect.callback<Reply>((resume) => {
+      const onError = (error: unknown) => resume(Effect.die(error))
+      worker.once("error", onError)
+      worker.once("message", (reply: Reply) => {
+        worker.off("error", onError)
+        resume(Effect.succeed(reply))
+      })
+      worker.postMessage(command, transfer)
     })
   const ask = (command: Command) =>
     Effect.flatMap(say(command), ({ error, value }) =>
       error === undefined ? Effect.succeed(value) : Effect.die(error)
     )
-  yield* heard
+  yield* say({ _tag: "open", port }, port)
   const disconnect = Scope.close(scope, Exit.void)
-  const terminate = Effect.promise(() => worker.terminate())
+  const terminate = Effect.promise(() => {
+    isAlive = false
+    return worker.terminate()
+  })
   return { ask, say, terminate, disconnect }
 })
 
@@ -229,6 +236,30 @@ it.live("B8 what does not fit the schema of the thread is refused there", () =>
   }).pipe(withStore)
 )
 
+it.live("B8 so is a view where there is none", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      const encoded = yield* Schema.encodeEffect(Rows)(yield* ObjectStore.put<Rows>(rows))
+      const floats = yield* Schema.decodeEffect(Floats)(encoded)
+      assert.strictEqual(yield* closed(guest.get(floats)), "Undecodable")
+      yield* guest.statistics
+      assert.strictEqual(yield* references, 1)
+    })
+  )
+)
+
+it.live("B8 what was decoded by one schema is not given to who asks by another", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      const encoded = yield* Schema.encodeEffect(Rows)(yield* guest.put<Rows>(rows))
+      const theirs = yield* Schema.decodeEffect(Rows)(encoded)
+      assert.deepStrictEqual(yield* ObjectStore.get(theirs), rows)
+      const Other = ObjectStore.Ref(Schema.Array(Schema.Struct({ other: Schema.Int })))
+      assert.strictEqual(yield* closed(ObjectStore.get(yield* Schema.decodeEffect(Other)(encoded))), "Undecodable")
+    })
+  )
+)
+
 it.live("B8 a thread sees the same statistics", () =>
   Effect.gen(function* () {
     const thread = yield* startThread
@@ -311,6 +342,111 @@ it.live("B8 users in one thread share one loan, also while it is on its way and 
       assert.strictEqual(yield* references, 2)
     })
   )
+)
+
+/** Put here and handed over, as a thread receives it. */
+const handedOver = (bytes: number) =>
+  Effect.gen(function* () {
+    const ref = yield* Effect.scoped(
+      Effect.flatMap(ObjectStore.put(new Float32Array(bytes / 4)), (ref) => ObjectStore.handOver(ref))
+    )
+    return yield* Schema.decodeEffect(Floats)(yield* encode(ref))
+  })
+
+it.live("B8 to read in a thread what was handed over to it does not use it up", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      const theirs = yield* handedOver(400)
+      for (const _ of [1, 2]) assert.strictEqual((yield* guest.get(theirs)).length, 100)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* guest.hold(theirs)
+          assert.strictEqual(yield* references, 1)
+        })
+      )
+      yield* guest.statistics
+      assert.strictEqual(yield* references, 0)
+    })
+  )
+)
+
+it.live(
+  "B8 a thread takes over what it is sent also when it holds the object already, or got it with its reference",
+  () =>
+    withGuest((guest) =>
+      Effect.gen(function* () {
+        const ref = yield* ObjectStore.put(new Float32Array(100))
+        yield* guest.hold(yield* Schema.decodeEffect(Floats)(yield* encode(ref)))
+        const again = yield* ObjectStore.handOver(ref)
+        assert.strictEqual(yield* references, 3)
+        yield* guest.hold(yield* Schema.decodeEffect(Floats)(yield* encode(again)))
+        yield* guest.statistics
+        assert.strictEqual(yield* references, 2)
+        const small = yield* handedOver(8)
+        assert.strictEqual(yield* references, 3)
+        yield* guest.hold(small)
+        yield* guest.statistics
+        assert.strictEqual(yield* references, 2)
+        assert.strictEqual((yield* guest.get(small)).length, 2)
+      })
+    )
+)
+
+it.live("B8 what a thread hands over is the receiver's here, and no other's", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      const ref = yield* Effect.scoped(Effect.flatMap(guest.put(new Float32Array(100)), (ref) => guest.handOver(ref)))
+      yield* guest.statistics
+      const ours = yield* encode(ref)
+      const { sent, ...plain } = ours
+      assert.isDefined(sent)
+      yield* Effect.scoped(ObjectStore.hold(yield* Schema.decodeEffect(Floats)(plain)))
+      assert.strictEqual(yield* references, 1)
+      yield* Effect.scoped(ObjectStore.hold(yield* Schema.decodeEffect(Floats)(ours)))
+      assert.strictEqual(yield* references, 0)
+    })
+  )
+)
+
+it.live("B8 what a thread hands over may be encoded after it has let go of it, as a reply is", () =>
+  withGuest((guest) =>
+    Effect.gen(function* () {
+      const ref = yield* Effect.scoped(
+        Effect.flatMap(guest.put<Rows>(rows, { bytes: 10_000 }), (ref) => guest.handOver(ref))
+      )
+      assert.deepStrictEqual(yield* guest.get(ref), rows)
+      const ours = yield* Schema.decodeEffect(Rows)(yield* Schema.encodeEffect(Rows)(ref))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* ObjectStore.hold(ours)
+          assert.deepStrictEqual(yield* ObjectStore.get(ours), rows)
+        })
+      )
+      assert.strictEqual(yield* references, 0)
+      assert.strictEqual(yield* closed(guest.get(ref)), "Freed")
+    })
+  )
+)
+
+it.live("B8 thousands of objects of a thread are given back one by one, or all at once when its port closes", () =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const port = yield* Scope.provide(ObjectStore.port, scope)
+    const opened = yield* Layer.buildWithScope(ObjectStore.layerPort(port), yield* Effect.scope)
+    const guest = Context.get(opened, ObjectStore.ObjectStore)
+    const ref = yield* ObjectStore.put(new Float32Array(100))
+    const theirs = yield* Schema.decodeEffect(Floats)(yield* encode(ref))
+    const many = Effect.forEach(Array.from({ length: 2_000 }), () =>
+      Effect.andThen(guest.put(new Uint8Array(10)), guest.hold(theirs))
+    )
+    yield* Effect.scoped(many)
+    yield* guest.statistics
+    assert.deepInclude(yield* ObjectStore.statistics, { bytes: 400, references: 1 })
+    yield* many
+    assert.deepInclude(yield* ObjectStore.statistics, { bytes: 20_400, references: 2_002, threads: 1 })
+    yield* Scope.close(scope, Exit.void)
+    assert.deepInclude(yield* ObjectStore.statistics, { bytes: 400, references: 1, threads: 0 })
+  }).pipe(withStore)
 )
 
 it.live("B8 what waits for a store that closes is told so", () =>

@@ -1,12 +1,12 @@
 /** A worker thread that uses the object store of the process: does what it is told, one command at a time. */
-import { parentPort, workerData } from "node:worker_threads"
+import { type MessagePort, parentPort } from "node:worker_threads"
 import { Cause, Context, Effect, Exit, Layer, Schema, Scope } from "effect"
-import { ObjectStore } from "effect-otp"
+// Not all of the library: what a thread loads is most of the time it takes to start.
+import * as ObjectStore from "effect-otp/ObjectStore"
 import { type Command, Floats, Rows } from "./objectWire.ts"
 
-const store = Layer.buildWithScope(ObjectStore.layerPort(workerData.objects), Scope.makeUnsafe())
-
-/** Scopes that stay open from one command to the next. */
+/** The store that is open, and Scopes that stay open from one command to the next: of one test. */
+let services: Context.Context<ObjectStore.ObjectStore>
 const scopes = new Map<string, Scope.Closeable>()
 const scopeOf = (name: string) => {
   const scope = scopes.get(name) ?? Scope.makeUnsafe()
@@ -16,7 +16,9 @@ const scopeOf = (name: string) => {
 
 const floatsOf = (encoded: unknown) => Schema.decodeUnknownEffect(Floats)(encoded)
 
-const perform = (command: Command): Effect.Effect<unknown, unknown, ObjectStore.ObjectStore> =>
+const perform = (
+  command: Exclude<Command, { readonly _tag: "open" }>
+): Effect.Effect<unknown, unknown, ObjectStore.ObjectStore> =>
   Effect.gen(function* () {
     switch (command._tag) {
       case "write": {
@@ -36,8 +38,7 @@ const perform = (command: Command): Effect.Effect<unknown, unknown, ObjectStore.
       case "put": {
         const value = new Float32Array(command.length).fill(3)
         const ref = yield* Scope.provide(ObjectStore.put(value), scopeOf(command.scope))
-        if (command.handOver) yield* ObjectStore.handOver(ref)
-        return yield* Schema.encodeEffect(Floats)(ref)
+        return yield* Schema.encodeEffect(Floats)(command.handOver ? yield* ObjectStore.handOver(ref) : ref)
       }
       case "put-rows": {
         const ref = yield* Scope.provide(ObjectStore.put(command.rows), scopeOf(command.scope))
@@ -57,11 +58,15 @@ const tagOf = (cause: Cause.Cause<unknown>) => {
   return [error._tag ?? String(error), reason]
 }
 
-const services: Context.Context<ObjectStore.ObjectStore> = await Effect.runPromise(store)
+const open = async (port: MessagePort) => {
+  scopes.clear()
+  services = await Effect.runPromise(Layer.buildWithScope(ObjectStore.layerPort(port), Scope.makeUnsafe()))
+  parentPort!.postMessage({})
+}
 
 parentPort!.on("message", (command: Command) => {
+  if (command._tag === "open") return void open(command.port)
   Effect.runForkWith(services)(perform(command)).addObserver((exit) => {
     parentPort!.postMessage(Exit.isSuccess(exit) ? { value: exit.value } : { error: tagOf(exit.cause) })
   })
 })
-parentPort!.postMessage({ ready: true })

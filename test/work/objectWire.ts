@@ -1,6 +1,7 @@
 /** What the tests of the object store and their worker thread say to each other. */
+import type { MessagePort } from "node:worker_threads"
 import { Schema } from "effect"
-import { ObjectStore } from "effect-otp"
+import * as ObjectStore from "effect-otp/ObjectStore"
 
 export const Floats = ObjectStore.Ref(ObjectStore.View(Float32Array))
 
@@ -11,6 +12,7 @@ export const Rows = ObjectStore.Ref(
 export type Rows = ReadonlyArray<{ readonly name: string; readonly at: Date; readonly tags: ReadonlySet<string> }>
 
 export type Command =
+  | { readonly _tag: "open"; readonly port: MessagePort }
   | { readonly _tag: "write"; readonly ref: unknown; readonly at: number; readonly value: number }
   | { readonly _tag: "rows" | "get"; readonly ref: unknown }
   | { readonly _tag: "hold"; readonly ref: unknown; readonly scope: string }
