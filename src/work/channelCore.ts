@@ -9,7 +9,6 @@
  * 4. Once closed, nobody waits to put; once shut down, nothing is queued, and nothing comes back.
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import { hasProperty } from "effect/Predicate"
 import type * as Scheduler from "effect/Scheduler"
@@ -34,7 +33,6 @@ export interface Settings<A> {
 /** What a channel runs on. @internal */
 export interface Environment {
   readonly system: System
-  readonly clock: Clock.Clock
   readonly dispatcher: Scheduler.SchedulerDispatcher
 }
 
@@ -77,25 +75,25 @@ export class Core<A, C> implements Recipient {
   bytes = 0
   unacknowledged = 0
   closed: Exclude<ClosedBy, "left"> | undefined = undefined
-  private readonly clock: Clock.Clock
   private seq = 0
   /** The last control value that whoever joins now has nothing to do with. */
   private passed: Mark<C>
   private lastMark: Mark<C>
   private alone: Timer | undefined = undefined
 
-  constructor(settings: Settings<A>, { clock, dispatcher, system }: Environment) {
+  constructor(settings: Settings<A>, { dispatcher, system }: Environment) {
     this.settings = settings
     this.system = system
-    this.clock = clock
     this.capacity = settings.capacity
     this.maxBytes = settings.maxBytes
     this.queue = new List<A>((node) => this.remove(node))
     this.passed = this.lastMark = new Mark<C>(-1, undefined as never)
     const isReadable = () => this.queue.length > 0
-    this.puts = new Line(dispatcher, system.timers, true, () => this.closed !== undefined || this.hasRoom(1, 0))
-    this.takes = new Line(dispatcher, system.timers, false, isReadable)
-    this.empties = new Line(dispatcher, system.timers, false, () => this.isEmpty)
+    this.takes = new Line(dispatcher, system.timers, isReadable)
+    // Who waits for more than will ever be there at a time, because a put finds no room, takes what is there.
+    const moved = () => this.takes.schedule()
+    this.puts = new Line(dispatcher, system.timers, () => this.closed !== undefined || this.hasRoom(1, 0), moved)
+    this.empties = new Line(dispatcher, system.timers, () => this.isEmpty)
   }
 
   get isShutDown(): boolean {
@@ -107,8 +105,9 @@ export class Core<A, C> implements Recipient {
     return this.queue.length === 0 && this.unacknowledged === 0
   }
 
+  /** Monotonic milliseconds: how long something waits must not depend on what the wall clock is set to. */
   now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return this.system.timers.now()
   }
 
   closedError(by: ClosedBy = this.closed!): Closed {
@@ -121,7 +120,7 @@ export class Core<A, C> implements Recipient {
     const { sizeOf } = this.settings
     if (sizeOf === undefined) return 0
     const bytes = sizeOf(item)
-    if (typeof bytes === "number" && bytes >= 0) return bytes
+    if (Number.isFinite(bytes) && bytes >= 0) return bytes
     throw new TypeError(`${this.settings.name}: sizeOf must give a number of 0 or more, got ${String(bytes)}`)
   }
 
@@ -179,7 +178,7 @@ export class Core<A, C> implements Recipient {
   /** The first in the queue, for a reader to acknowledge; where there is none, it is acknowledged at once. */
   shift(member: Member<A, C> | undefined, acknowledged: boolean, now: number): Node<A> {
     const node = this.queue.shift()!
-    const waited = now > node.at ? now - node.at : 0
+    const waited = now - node.at
     const { latency } = this
     latency.last = waited
     latency.total += waited
@@ -206,6 +205,8 @@ export class Core<A, C> implements Recipient {
     this.bytes -= node.bytes
     this.puts.schedule()
     if (this.queue.length > 0) return
+    // Sums of fractions do not come back to where they began.
+    this.bytes = 0
     // The turn of control values, or the end, may have come.
     if (this.closed !== undefined || this.lastMark.seq > node.seq) this.takes.scheduleAll()
     if (this.unacknowledged === 0) this.empties.schedule()
@@ -288,9 +289,13 @@ export class Core<A, C> implements Recipient {
     while (member.seen.next !== undefined && member.seen.next.seq < node.seq) member.seen = member.seen.next
   }
 
+  /** A control value is past once all that was put before it is done; what is not may come back, to whoever joins then. */
   private passMarks(): void {
-    // Where nobody reads, what waits behind no item waits for nobody.
-    const { frontier } = this
+    let { frontier } = this
+    if (this.passed.next === undefined || this.passed.next.seq > frontier) return
+    for (const { held } of this.members) {
+      for (let node = held.head; node !== undefined; node = node.next) if (node.seq < frontier) frontier = node.seq
+    }
     while (this.passed.next !== undefined && this.passed.next.seq < frontier) this.passed = this.passed.next
   }
 
@@ -332,6 +337,8 @@ export class Core<A, C> implements Recipient {
     this.capacity = capacity
     this.maxBytes = maxBytes
     this.puts.scheduleAll()
+    // As many as somebody waits for may be more than it holds now.
+    this.takes.scheduleAll()
   }
 
   close(by: "close" | "last-reader"): void {

@@ -180,13 +180,19 @@ export interface Stats {
 }
 
 /**
- * What a channel holds, as a value: what was unacknowledged stands at its place, first of all.
+ * What a channel holds, as a value: what was unacknowledged stands at its place, first of all. Bounds are not in it: they
+ * are those of the options of the channel that it goes into.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Checkpoint<out A, out C = never> {
-  readonly entries: ReadonlyArray<{ readonly _tag: "Item"; readonly item: A; readonly deliveries: number } | Control<C>>
+  readonly entries: ReadonlyArray<
+    | { readonly _tag: "Item"; readonly item: A; readonly deliveries: number }
+    | { readonly _tag: "Signal"; readonly value: C }
+  >
+  /** Whether it had been closed: then a channel made of it takes nothing more either, and its readers get to the end. */
+  readonly closed: boolean
 }
 
 /**

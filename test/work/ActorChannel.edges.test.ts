@@ -90,7 +90,9 @@ describe("who waits for much", () => {
       const channel = yield* numbers()
       let passed = 0
       const pass = Effect.forever(
-        Effect.flatMap(channel.get(), (n) => Effect.suspend(() => (passed++ > 1_000_000 ? Effect.never : channel.put(n)))),
+        Effect.flatMap(channel.get(), (n) =>
+          Effect.suspend(() => (passed++ > 1_000_000 ? Effect.never : channel.put(n)))
+        ),
         { disableYield: true }
       )
       yield* begin(pass)
@@ -180,7 +182,7 @@ describe("sizes", () => {
       )
       yield* begin(words.put("1234"))
       const behind = yield* Effect.flip(words.put("1", { within: 0 }))
-      assert.include(behind.message, "8 of 10 bytes are queued, and 1 waited before")
+      assert.include(behind.message, "8 of 10 bytes are queued, and 1 others wait")
     })
   )
 
@@ -343,15 +345,13 @@ describe("streams that are left half way", () => {
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Fiber.join(timed), given, "timeout")
       assert.deepStrictEqual(
-        yield* abandoned((s) => Stream.runDrain(Stream.merge(busy(s), Stream.fromEffect(stop), { haltStrategy: "right" }))),
+        yield* abandoned((s) =>
+          Stream.runDrain(Stream.merge(busy(s), Stream.fromEffect(stop), { haltStrategy: "right" }))
+        ),
         given,
         "merge"
       )
-      assert.deepStrictEqual(
-        yield* abandoned((s) => Effect.race(Stream.runDrain(busy(s)), stop)),
-        given,
-        "race"
-      )
+      assert.deepStrictEqual(yield* abandoned((s) => Effect.race(Stream.runDrain(busy(s)), stop)), given, "race")
       assert.deepStrictEqual(
         yield* abandoned((s) => Stream.runForEach(s, (n) => (n === 2 ? Effect.die("crash") : Effect.void))),
         given,

@@ -10,7 +10,7 @@ const reader = upTo(2)
 const Step = Schema.Union([
   Schema.TaggedStruct("put", { count: upTo(4, 1) }),
   Schema.TaggedStruct("waitPut", { count: upTo(4, 1) }),
-  Schema.TaggedStruct("waitGet", {}),
+  Schema.TaggedStruct("waitGet", { min: upTo(4, 1), more: upTo(2) }),
   Schema.TaggedStruct("interrupt", { which: upTo(3) }),
   Schema.TaggedStruct("get", { min: upTo(3, 1), more: upTo(2) }),
   Schema.TaggedStruct("take", { reader, min: upTo(3, 1), more: upTo(2) }),
@@ -99,7 +99,7 @@ class Pair {
       case "waitPut":
         return this.waitPut(step.count)
       case "waitGet":
-        return this.wait(this.channel.get(), (id) => this.model.gets.push(id))
+        return this.waitGet(step.min, step.min + step.more)
       case "interrupt":
         return this.interrupt(step.which)
       case "get":
@@ -167,12 +167,16 @@ class Pair {
     })
   }
 
+  private waitGet(min: number, max: number) {
+    return this.wait(this.channel.getBetween(min, max), (id) => this.model.gets.push({ id, min, max }))
+  }
+
   private interrupt(which: number) {
     return Effect.suspend((): Effect.Effect<void> => {
       const [one] = this.waiting.splice(which, 1)
       if (one === undefined) return Effect.void
       this.model.puts = this.model.puts.filter(({ id }) => id !== one.id)
-      this.model.gets = this.model.gets.filter((id) => id !== one.id)
+      this.model.gets = this.model.gets.filter(({ id }) => id !== one.id)
       return Fiber.interrupt(one.fiber)
     })
   }
@@ -314,7 +318,8 @@ class Pair {
       const expected = this.model.ended.get(id)!
       const got = yield* outcome(exit)
       if (typeof expected === "string") return assert.strictEqual(got, expected)
-      if (typeof got === "number") return this.sameItems([got], expected)
+      const [first] = got as ReadonlyArray<unknown>
+      if (typeof first === "number") return this.sameItems(got as ReadonlyArray<number>, expected)
       for (const [i, entry] of (got as ReadonlyArray<ActorChannel.Entry>).entries()) {
         this.entries.push({ entry, id: expected[0]! + i })
       }

@@ -265,7 +265,7 @@ describe("in a tree", () => {
 
   it.effect("R8 a child that was terminated and started again is a new channel, which does not begin anew", () =>
     Effect.gen(function* () {
-      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 0 }] } as const
+      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 0 }], closed: false } as const
       const app = yield* Supervisor.start(Supervisor.make("app", { children: [Jobs.child({ from })] }))
       const before = Context.get(app.services, Jobs)
       assert.strictEqual((yield* before.get()).id, 1)
@@ -310,7 +310,7 @@ describe("in a tree", () => {
       assert.strictEqual((yield* Jobs.getBetween(1, 2, { within: 0 })).length, 1)
       yield* Jobs.put(new Job({ id: 3 }), { within: 0 })
       const checkpoint = yield* Schema.encodeEffect(Schema.toCodecJson(Jobs.Checkpoint))(yield* Jobs.checkpoint)
-      assert.deepStrictEqual(checkpoint, { entries: [{ _tag: "Item", item: { id: 3 }, deliveries: 0 }] })
+      assert.deepStrictEqual(checkpoint, { entries: [{ _tag: "Item", item: { id: 3 }, deliveries: 0 }], closed: false })
       yield* Jobs.close
       const rest = yield* Jobs.stream("a").pipe(Stream.runCollect)
       assert.deepStrictEqual(
@@ -326,7 +326,7 @@ describe("in a tree", () => {
 
   it.effect("a layer begins with what it is given, and ends with dead letters", () =>
     Effect.gen(function* () {
-      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 3 }] } as const
+      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 3 }], closed: false } as const
       const deliveries = Effect.scoped(Effect.flatMap(Jobs.reader("a"), (reader) => reader.take()))
       const seen = yield* Effect.provide(deliveries, Jobs.layer({ from }))
       assert.strictEqual(seen.deliveries, 4)
