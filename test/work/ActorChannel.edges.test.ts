@@ -1,8 +1,9 @@
 /** R1, R8, R10: where what a channel promises meets its limits: batches that wait for each other, sizes, clocks, hand-overs, logs. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Schema, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
 import { ActorChannel, ActorSystem } from "effect-otp"
 import { TestClock } from "effect/testing"
+import { stillAlive } from "../support/garbage.ts"
 
 const numbers = (options?: ActorChannel.Options<number, string>) =>
   ActorChannel.make<number, string>("test/numbers", options)
@@ -82,6 +83,15 @@ describe("who waits for much", () => {
       const again = yield* begin(channel.getBetween(3, 3))
       assert.deepStrictEqual(yield* Fiber.join(again), [4, 5])
       yield* Fiber.join(large)
+      yield* channel.resize({ capacity: 4 })
+      yield* channel.put(9)
+      const small = yield* begin(channel.put(10))
+      yield* begin(channel.putAll([11, 12, 13, 14]))
+      yield* channel.get()
+      const last = yield* begin(channel.getBetween(4, 4))
+      // It was about to have its turn; the four behind it find no room.
+      yield* Fiber.interrupt(small)
+      assert.deepStrictEqual(yield* Fiber.join(last), [7, 8, 9])
     })
   )
 
@@ -357,6 +367,205 @@ describe("streams that are left half way", () => {
         given,
         "defect"
       )
+    })
+  )
+})
+
+describe("whoever waits when something ends", () => {
+  /** All that waits: in a channel of one that is full, or of one that is empty. */
+  const puts = (channel: ActorChannel.ActorChannel<number, string>) => ({
+    put: channel.put(1),
+    putAll: channel.putAll([1]),
+    "put with a limit": channel.put(1, { within: "1 hour" }),
+    sink: Stream.run(Stream.make(1), channel.sink)
+  })
+  const reads = (channel: ActorChannel.ActorChannel<number, string>, reader: ActorChannel.Reader<number, string>) => ({
+    get: channel.get(),
+    getBetween: channel.getBetween(1, 2),
+    "reader.get": reader.get({ within: "1 hour" }),
+    "reader.getBetween": reader.getBetween(1, 2),
+    take: reader.take(),
+    takeBetween: reader.takeBetween(1, 2),
+    receive: reader.receive(),
+    use: reader.use(Effect.succeed),
+    stream: Stream.runDrain(reader.stream),
+    deliveries: Stream.runDrain(reader.deliveries)
+  })
+  const nothing = { waitingPuts: 0, waitingTakes: 0, unacknowledged: 0, acknowledged: 0 }
+
+  type End = (channel: ActorChannel.ActorChannel<number, string>, leave: Effect.Effect<void>) => Effect.Effect<unknown>
+
+  const endOf = (
+    effect: Effect.Effect<unknown, ActorChannel.Closed | { readonly _tag: "Full" | "Empty" | "TooLarge" }>
+  ) =>
+    Effect.match(effect, {
+      onSuccess: () => "done",
+      onFailure: (error) => (error._tag === "Closed" ? error.by : error._tag)
+    })
+
+  const waiting = (end: End) =>
+    Effect.gen(function* () {
+      const outer = yield* Scope.make()
+      const channel = yield* Scope.provide(numbers({ capacity: 1 }), outer)
+      const full = yield* Scope.provide(numbers({ capacity: 1 }), outer)
+      yield* full.put(0)
+      const scope = yield* Scope.make()
+      const reader = yield* Scope.provide(channel.reader("a"), scope)
+      const ends = new Map<string, string>()
+      const all = { ...puts(full), ...reads(channel, reader) }
+      const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+      for (const [name, effect] of Object.entries(all)) {
+        const recorded = Effect.map(endOf(effect), (how) => ends.set(name, how))
+        fibers.push(yield* begin(recorded))
+      }
+      yield* settle
+      assert.strictEqual(ends.size, 0)
+      yield* end(channel, Scope.close(scope, Exit.void))
+      yield* end(full, Effect.void)
+      yield* settle
+      const result = Object.fromEntries(ends)
+      yield* Effect.forEach(fibers, (fiber) => Fiber.interrupt(fiber))
+      assert.deepInclude(yield* channel.stats, nothing)
+      assert.deepInclude(yield* full.stats, nothing)
+      return result
+    })
+
+  const same = (names: ReadonlyArray<string>, how: string) => Object.fromEntries(names.map((name) => [name, how]))
+  const PUTS = ["put", "putAll", "put with a limit", "sink"]
+  const GETS = ["get", "getBetween"]
+  const READS = ["reader.get", "reader.getBetween", "take", "takeBetween", "receive", "use"]
+  const STREAMS = ["stream", "deliveries"]
+
+  it.effect("R8 a channel that is closed", () =>
+    Effect.gen(function* () {
+      const expected = { ...same([...PUTS, ...GETS, ...READS], "close"), ...same(STREAMS, "done") }
+      assert.deepStrictEqual(yield* waiting((channel) => channel.close), expected)
+    })
+  )
+
+  it.effect("R8 a channel that is shut down", () =>
+    Effect.gen(function* () {
+      const expected = { ...same([...PUTS, ...GETS, ...READS], "shutdown"), ...same(STREAMS, "done") }
+      assert.deepStrictEqual(yield* waiting((channel) => channel.shutdown), expected)
+    })
+  )
+
+  it.effect("R8 a reader that leaves", () =>
+    Effect.gen(function* () {
+      const expected = { ...same(READS, "left"), ...same(STREAMS, "done") }
+      assert.deepStrictEqual(yield* waiting((_channel, leave) => leave), expected)
+    })
+  )
+
+  it.effect("R8 a Scope that closes while another reader has something", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const channel = yield* Scope.provide(numbers(), scope)
+      const [a, b] = [yield* channel.reader("a"), yield* channel.reader("b")]
+      yield* channel.put(1)
+      const one = yield* a.take()
+      const reading = yield* begin(Effect.flip(b.take()))
+      yield* Scope.close(scope, Exit.void)
+      assert.deepInclude(yield* Fiber.join(reading), { _tag: "Closed", by: "shutdown" })
+      assert.deepInclude(yield* Effect.flip(b.take()), { _tag: "Closed", by: "shutdown" })
+      assert.isTrue(yield* one.ack)
+      yield* channel.awaitEmpty
+    })
+  )
+})
+
+describe("what is kept", () => {
+  const COUNT = 1_000
+
+  /** Puts objects, keeping the entries, lets them go in some way, and tells how many are alive. */
+  const leftOf = (
+    go: (
+      channel: ActorChannel.ActorChannel<object, object>,
+      reader: ActorChannel.Reader<object, object>,
+      entries: ReadonlyArray<ActorChannel.Entry>
+    ) => Effect.Effect<unknown, unknown, Scope.Scope>
+  ) =>
+    Effect.gen(function* () {
+      const channel = yield* ActorChannel.make<object, object>("test/objects", { capacity: COUNT })
+      const reader = yield* channel.reader("a")
+      const refs: Array<WeakRef<object>> = []
+      const items = () =>
+        Array.from({ length: COUNT }, () => {
+          const item = {}
+          refs.push(new WeakRef(item))
+          return item
+        })
+      const entries = yield* Effect.suspend(() => channel.putAll(items()))
+      yield* go(channel, reader, entries)
+      const left = yield* stillAlive(refs)
+      // They are needed until here.
+      assert.strictEqual(entries.length, COUNT)
+      assert.strictEqual(reader.name, "a")
+      assert.deepInclude(yield* channel.stats, { depth: 0, unacknowledged: 0, bytes: 0 })
+      return left
+    })
+
+  it.effect("R10 nothing of what was read, acknowledged, removed or taken out, though all entries are kept", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* leftOf((channel) => channel.getBetween(COUNT, COUNT)), 0, "got")
+      const used = yield* leftOf((_channel, reader) =>
+        Effect.replicateEffect(
+          reader.use(() => Effect.void),
+          COUNT
+        )
+      )
+      assert.strictEqual(used, 0, "used")
+      const acked = yield* leftOf((_channel, reader) =>
+        Effect.flatMap(reader.takeBetween(COUNT, COUNT), (all) => Effect.forEach(all.toReversed(), ({ ack }) => ack))
+      )
+      assert.strictEqual(acked, 0, "acknowledged")
+      const removed = yield* leftOf((_channel, _reader, entries) => Effect.forEach(entries, ({ remove }) => remove))
+      assert.strictEqual(removed, 0, "removed")
+      const nacked = yield* leftOf((channel, reader) =>
+        Effect.gen(function* () {
+          for (const { nack } of yield* reader.takeBetween(COUNT, COUNT)) yield* nack
+          yield* channel.getBetween(COUNT, COUNT)
+        })
+      )
+      assert.strictEqual(nacked, 0, "given back")
+      const halved = yield* leftOf((channel, reader) => Effect.andThen(reader.takeBetween(10, 10), channel.shutdown))
+      assert.strictEqual(halved, 0, "shut down")
+    })
+  )
+
+  it.effect("R8 nothing of control values that all have seen, nor for who has left", () =>
+    Effect.gen(function* () {
+      const channel = yield* ActorChannel.make<object, object>("test/objects")
+      const reader = yield* channel.reader("a")
+      const gone = yield* Effect.scoped(channel.reader("b"))
+      const refs: Array<WeakRef<object>> = []
+      const signal = Effect.suspend(() => {
+        const value = {}
+        refs.push(new WeakRef(value))
+        return channel.signal(value)
+      })
+      for (let i = 0; i < COUNT; i++) yield* signal
+      for (let i = 0; i < COUNT; i++) yield* reader.receive({ within: 0 })
+      // The last one is where all are.
+      assert.isAtMost(yield* stillAlive(refs), 1)
+      assert.strictEqual(gone.name, "b")
+      assert.strictEqual((yield* channel.readers).length, 1)
+    })
+  )
+
+  it.effect("R8 a reader that nacks in any order does not make the channel slow", () =>
+    Effect.gen(function* () {
+      const n = 20_000
+      const channel = yield* numbers({ capacity: Infinity })
+      const reader = yield* channel.reader("a")
+      yield* channel.putAll(Array.from({ length: n }, (_, i) => i))
+      const all = yield* reader.takeBetween(n, n)
+      for (let i = 0; i < n / 2; i++) {
+        yield* all[i]!.nack
+        yield* all[n - 1 - i]!.nack
+      }
+      const again = yield* channel.getBetween(n, n)
+      assert.isTrue(again.every((item, i) => item === i))
     })
   )
 })
