@@ -48,6 +48,9 @@ export class Mark<C> {
   }
 }
 
+/** No control value, and none after it. */
+const NONE = new Mark(-1, undefined as unknown)
+
 /** One who joined, with what it has not acknowledged. @internal */
 export interface Member<A, C> {
   readonly name: string
@@ -212,6 +215,15 @@ export class Core<A, C> implements Recipient {
     if (this.unacknowledged === 0) this.empties.schedule()
   }
 
+  /**
+   * Whether the next item may be what ended a reader before: it is delivered alone, so that those that were delivered with it do
+   * not become dead letters as well.
+   */
+  get isSuspect(): boolean {
+    const { head } = this.queue
+    return this.settings.redeliver !== Infinity && head !== undefined && head.deliveries > 0
+  }
+
   /** Whether nothing more will come for a reader. What others have not acknowledged may. */
   hasEnded(member: Member<A, C> | undefined): boolean {
     if (this.closed === undefined || this.queue.length > 0) return false
@@ -229,6 +241,10 @@ export class Core<A, C> implements Recipient {
   /** Not needed any more; whoever still has its entry need not keep what was put. */
   private forget(node: Node<A>): void {
     node.item = undefined as never
+  }
+
+  private forgetAll(list: List<A>): void {
+    for (let node = list.shift(); node !== undefined; node = list.shift()) this.forget(node)
   }
 
   private release(member: Member<A, C>, node: Node<A>): void {
@@ -302,7 +318,7 @@ export class Core<A, C> implements Recipient {
   /** All that is queued or unacknowledged, and the control values that stand between, in order. */
   content(): Array<Node<A> | Mark<C>> {
     const nodes: Array<Node<A> | Mark<C>> = this.queue.toArray()
-    for (const { held } of this.members) nodes.push(...held.toArray())
+    for (const { held } of this.members) for (const node of held.toArray()) nodes.push(node)
     this.passMarks()
     for (let mark = this.passed.next; mark !== undefined; mark = mark.next) nodes.push(mark)
     return nodes.sort((a, b) => a.seq - b.seq)
@@ -323,6 +339,8 @@ export class Core<A, C> implements Recipient {
     const held = member.held.toArray().sort((a, b) => a.seq - b.seq)
     for (const node of held) this.giveBack(member, node, cause)
     this.members.delete(member)
+    // Whoever still has the reader need not keep all control values to come.
+    member.seen = NONE as Mark<C>
     this.takes.scheduleAll()
     const { autoClose } = this.settings
     if (this.members.size > 0 || this.closed !== undefined || autoClose === Infinity) return
@@ -351,8 +369,8 @@ export class Core<A, C> implements Recipient {
   /** Takes everything out. Readers' answers come too late from now on. */
   shutdown(): void {
     this.closed = "shutdown"
-    for (const { held } of this.members) while (held.length > 0) held.shift()
-    while (this.queue.length > 0) this.queue.shift()
+    for (const { held } of this.members) this.forgetAll(held)
+    this.forgetAll(this.queue)
     this.unacknowledged = 0
     this.bytes = 0
     this.stopWaiting()

@@ -97,7 +97,6 @@ export class List<A> {
     else prev.next = next
     if (next === undefined) this.tail = prev
     else next.prev = prev
-    if (this.finger === node) this.finger = prev
     node.list = undefined
     node.next = undefined
     node.prev = undefined

@@ -201,15 +201,19 @@ const takeMany = <A, C, B>(
   if (!((Number.isInteger(max) || max === Infinity) && max >= min)) {
     throw invalid("max", max, `must be a whole number of ${min} or more, as min is, or Infinity`)
   }
+  const isAlone = () => !give.acknowledged && core.isSuspect
   const enough = () => {
     const { length } = core.queue
-    return length >= Math.min(min, core.capacity) || (length > 0 && (core.closed !== undefined || core.puts.isStuck))
+    if (length >= Math.min(min, core.capacity) || isAlone()) return true
+    return length > 0 && (core.closed !== undefined || core.puts.isStuck)
   }
   return takeOrWait(side, limit, min, enough, () => {
     if (side.hasLeft || !enough()) return side.end
     const taken: Array<B> = []
     const now = core.now()
-    while (taken.length < max && core.queue.length > 0) taken.push(takeFrom(side, give, now))
+    const most = isAlone() ? 1 : max
+    do taken.push(takeFrom(side, give, now))
+    while (taken.length < most && core.queue.length > 0 && !isAlone())
     return Exit.succeed(taken)
   })
 }

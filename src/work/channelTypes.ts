@@ -83,7 +83,10 @@ export interface Reader<A, C = never> {
   readonly take: <L extends Duration.Input = never>(
     options?: Limit<L>
   ) => Effect.Effect<Delivery<A>, Closed | Limited<L, Empty>>
-  /** The next items, to be acknowledged, as soon as there are `min`, and `max` at most. Less only at the end. */
+  /**
+   * The next items, to be acknowledged, as soon as there are `min`, and `max` at most. Less only at the end, where a put waits for
+   * room, and where `redeliver` is limited: what came back is then delivered alone, so that it alone can be the poison.
+   */
   readonly takeBetween: <L extends Duration.Input = never>(
     min: number,
     max: number,
@@ -95,7 +98,7 @@ export interface Reader<A, C = never> {
   ) => Effect.Effect<Delivery<A> | Control<C>, Closed | Limited<L, Empty>>
   /** The next item, acknowledged at once. */
   readonly get: <L extends Duration.Input = never>(options?: Limit<L>) => Effect.Effect<A, Closed | Limited<L, Empty>>
-  /** The next items, acknowledged at once, as soon as there are `min`, and `max` at most. Less only at the end. */
+  /** The next items, acknowledged at once, as soon as there are `min`, and `max` at most. Less only at the end, or where a put waits. */
   readonly getBetween: <L extends Duration.Input = never>(
     min: number,
     max: number,
@@ -252,7 +255,10 @@ export interface ActorChannel<in out A, in out C = never, out Req = never> {
   readonly get: <L extends Duration.Input = never>(
     options?: Limit<L>
   ) => Effect.Effect<A, Closed | Limited<L, Empty>, Req>
-  /** The next items, without being a reader, as soon as there are `min`, and `max` at most. Less only at the end. */
+  /**
+   * The next items, without being a reader, as soon as there are `min`, and `max` at most. Less only at the end, and where a put
+   * waits for room. Who wants less is served meanwhile.
+   */
   readonly getBetween: <L extends Duration.Input = never>(
     min: number,
     max: number,

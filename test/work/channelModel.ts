@@ -72,14 +72,17 @@ export class Model {
   }
 
   /** Where a put waits for room, more will not come before something is taken. */
-  private hasEnough(min: number): boolean {
+  private hasEnough(min: number, keep: boolean): boolean {
     const { length } = this.items
+    if (keep && length > 0 && this.items[0]!.deliveries > 0) return true
     return length >= Math.min(min, this.capacity) || (length > 0 && (this.closed || this.puts.length > 0))
   }
 
   take(reader: number | undefined, min: number, max: number, keep: boolean): string | ReadonlyArray<Item> {
-    if (!this.hasEnough(min)) return this.hasEnded(reader) ? "Closed" : "Empty"
-    const taken = this.items.slice(0, max)
+    if (!this.hasEnough(min, keep)) return this.hasEnded(reader) ? "Closed" : "Empty"
+    // What came back is given to be acknowledged alone.
+    const suspect = keep ? this.items.findIndex(({ deliveries }) => deliveries > 0) : -1
+    const taken = this.items.slice(0, suspect < 0 ? max : Math.min(max, Math.max(suspect, 1)))
     for (const item of taken) {
       this.queue.splice(this.queue.indexOf(item), 1)
       item.deliveries++
@@ -167,7 +170,7 @@ export class Model {
           moved = true
         }
       }
-      const get = this.gets.find(({ min }) => this.hasEnough(min) || this.hasEnded(undefined))
+      const get = this.gets.find(({ min }) => this.hasEnough(min, false) || this.hasEnded(undefined))
       if (get === undefined) continue
       this.gets.splice(this.gets.indexOf(get), 1)
       const taken = this.take(undefined, get.min, get.max, false)
