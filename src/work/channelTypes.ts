@@ -60,7 +60,7 @@ export interface Delivery<out A> {
 
 /**
  * What travels in band, in order with the items, and is seen by every reader that looks for it with `receive`: new bounds, or
- * a value of your own.
+ * a value of your own. Who joins sees those that stand behind anything that is not acknowledged.
  *
  * @category models
  * @since 0.1.0
@@ -117,7 +117,10 @@ export interface Reader<A, C = never> {
    * `mapEffect` with concurrency) acknowledges too early: use `deliveries` there.
    */
   readonly stream: Stream.Stream<A>
-  /** The items until the end, to be acknowledged one by one by whoever deals with them. */
+  /**
+   * The items until the end, to be acknowledged one by one by whoever deals with them. What it gave and nobody has acknowledged
+   * does not keep it from ending.
+   */
   readonly deliveries: Stream.Stream<Delivery<A>>
 }
 

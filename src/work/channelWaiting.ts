@@ -75,6 +75,9 @@ export interface Wait<A, E> {
   onLimit(): Exit.Exit<A, E>
 }
 
+/** In one task at most: those who pass work to each other come back to the line at once, and others are to run as well. */
+const TURNS = 128
+
 /** @internal */
 export class Line {
   /** Those who wait, first come first. */
@@ -143,14 +146,17 @@ export class Line {
   private readonly serve = (): void => {
     const { all } = this
     this.all = false
-    // Not those who come back to the line meanwhile: two who pass work to each other would keep all others from running.
-    let turns = this.waiters.size
+    let turns = 0
     for (const waiter of this.waiters) {
-      if (turns-- === 0 || (!all && !this.open())) break
+      if (!all && !this.open()) break
       if (waiter.woken) {
         if (this.strict) break
       } else if (waiter.goal.ready()) {
         waiter.wake()
+        if (++turns === TURNS) {
+          this.all ||= all
+          break
+        }
       } else if (this.strict) break
     }
     this.scheduled = false

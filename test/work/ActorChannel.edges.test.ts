@@ -113,6 +113,16 @@ describe("who waits for much", () => {
     })
   )
 
+  it.effect("R8 all are told of the end, however many wait", () =>
+    Effect.gen(function* () {
+      const channel = yield* numbers()
+      const waiting = yield* Effect.forEach(Array.from({ length: 1_000 }), () => begin(Effect.flip(channel.get())))
+      yield* settle
+      yield* channel.close
+      for (const fiber of waiting) assert.strictEqual((yield* Fiber.join(fiber))._tag, "Closed")
+    })
+  )
+
   it.effect("R8 readers that wait have their turns in order, one item each", () =>
     Effect.gen(function* () {
       const channel = yield* numbers({ capacity: 1 })
