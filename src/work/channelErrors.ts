@@ -27,7 +27,7 @@ export class Full extends Schema.TaggedError<Full>()("Full", {
     const { bytes, capacity, channel, depth, maxBytes, waited, waiting, wanted } = this
     const what = wanted === 1 ? "one more" : `${wanted} more`
     const sizes = maxBytes === Infinity ? "" : ` and ${bytes} of ${maxBytes} bytes`
-    const others = waiting === 0 ? "" : `, and ${waiting} others wait`
+    const others = waiting === 0 ? "" : `, and ${waiting} more ${waiting === 1 ? "waits" : "wait"}`
     const why = `${depth} of ${capacity} items${sizes} are queued${others}`
     return `${channel} has no room for ${what} after ${waited} ms (${why}): try again later, or put without a limit`
   }

@@ -202,7 +202,7 @@ describe("sizes", () => {
       )
       yield* begin(words.put("1234"))
       const behind = yield* Effect.flip(words.put("1", { within: 0 }))
-      assert.include(behind.message, "8 of 10 bytes are queued, and 1 others wait")
+      assert.include(behind.message, "8 of 10 bytes are queued, and 1 more waits")
     })
   )
 

@@ -30,6 +30,7 @@ const history = Arbitrary.array(Arbitrary.schema(Step), { minLength: 1, maxLengt
 const NAMES = [0, 1, 2]
 const CAPACITY = 4
 const REDELIVER = 2
+const SIZE = 3
 
 interface Given {
   readonly reader: number
@@ -301,8 +302,15 @@ class Pair {
         unacknowledged: model.unacknowledged,
         waitingPuts: model.puts.length,
         waitingTakes: model.gets.length,
-        deadLetters: model.dead.length
+        deadLetters: model.dead.length,
+        bytes: SIZE * model.items.length
       })
+      this.addsUp(stats)
+      const joined = yield* this.channel.readers
+      assert.deepStrictEqual(
+        joined.map(({ name, unacknowledged }) => [Number(name), unacknowledged]).toSorted(),
+        [...model.held].map(([name, items]) => [name, items.length]).toSorted()
+      )
       const done = this.waiting.filter(({ fiber }) => fiber.pollUnsafe() !== undefined)
       assert.deepStrictEqual(
         done.map(({ id }) => id).toSorted((a, b) => a - b),
@@ -311,6 +319,13 @@ class Pair {
       for (const { fiber, id } of done) yield* this.compareEnd(id, yield* Fiber.await(fiber))
       this.waiting = this.waiting.filter((each) => !done.includes(each))
     })
+  }
+
+  /** Each item that was put, and each delivery, is somewhere. */
+  private addsUp(stats: ActorChannel.Stats): void {
+    const { acknowledged, deadLetters, delivered, depth, put, removed, returned, unacknowledged } = stats
+    assert.strictEqual(put, depth + unacknowledged + acknowledged + removed + deadLetters)
+    assert.strictEqual(delivered, unacknowledged + acknowledged + returned + deadLetters)
   }
 
   private compareEnd(id: number, exit: Exit.Exit<unknown, { readonly _tag: string }>) {
@@ -343,6 +358,7 @@ it.effect.prop(
             ActorChannel.make<number, number>("test/model", {
               capacity: CAPACITY,
               redeliver: REDELIVER,
+              sizeOf: () => SIZE,
               ...(from === undefined ? undefined : { from })
             }),
             scope
