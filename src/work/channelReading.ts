@@ -201,6 +201,7 @@ const takeMany = <A, C, B>(
   if (!((Number.isInteger(max) || max === Infinity) && max >= min)) {
     throw invalid("max", max, `must be a whole number of ${min} or more, as min is, or Infinity`)
   }
+  // What came back stands before all that has not been delivered.
   const isAlone = () => !give.acknowledged && core.isSuspect
   const enough = () => {
     const { length } = core.queue
@@ -212,8 +213,7 @@ const takeMany = <A, C, B>(
     const taken: Array<B> = []
     const now = core.now()
     const most = isAlone() ? 1 : max
-    do taken.push(takeFrom(side, give, now))
-    while (taken.length < most && core.queue.length > 0 && !isAlone())
+    while (taken.length < most && core.queue.length > 0) taken.push(takeFrom(side, give, now))
     return Exit.succeed(taken)
   })
 }

@@ -198,6 +198,20 @@ describe("poison", () => {
         )
       assert.deepStrictEqual(yield* sizes(yield* numbers({ redeliver: 3 })), [[2], [3, 4]])
       assert.deepStrictEqual(yield* sizes(yield* numbers()), [[2, 3, 4]])
+      const channel = yield* numbers({ redeliver: 3 })
+      const reader = yield* channel.reader("a")
+      const nackAll = Effect.flatMap(reader.takeBetween(1, 9), (all) => Effect.forEach(all, ({ nack }) => nack))
+      yield* channel.putAll([1, 2])
+      const waiting = yield* begin(reader.takeBetween(3, 3))
+      yield* nackAll
+      // It does not wait for others.
+      assert.deepStrictEqual(
+        (yield* Fiber.join(waiting)).map(({ item }) => item),
+        [1]
+      )
+      // Who acknowledges at once answers for nothing.
+      yield* channel.put(3)
+      assert.deepStrictEqual(yield* channel.getBetween(2, 2), [2, 3])
     })
   )
 
