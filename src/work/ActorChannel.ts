@@ -30,7 +30,6 @@
  * await Effect.runPromise(Effect.scoped(program)) // => { deliveries: 2, item: "a", next: "b" }
  * ```
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -109,9 +108,8 @@ export const Checkpoint = <A extends Schema.Top, C extends Schema.Top = Schema.N
   A["EncodingServices"] | C["EncodingServices"]
 > => {
   const Item = Schema.TaggedStruct("Item", { item, deliveries: Schema.Int })
-  const Resize = Schema.TaggedStruct("Resize", { capacity: Schema.Number, maxBytes: Schema.Number })
   const Signal = Schema.TaggedStruct("Signal", { value: signal ?? Schema.Never })
-  return Schema.Struct({ entries: Schema.Array(Schema.Union([Item, Resize, Signal])) }) as never
+  return Schema.Struct({ entries: Schema.Array(Schema.Union([Item, Signal])), closed: Schema.Boolean }) as never
 }
 
 const CAPACITY = 1_024
@@ -137,8 +135,7 @@ const settingsOf = <A, C>(name: string, options: Options<A, C>): Settings<A> => 
 const open = <A, C>(settings: Settings<A>, from: CheckpointOf<A, C> | undefined) =>
   Effect.withFiber((fiber) => {
     const { context, currentDispatcher: dispatcher } = fiber
-    const clock = Context.get(context, Clock.Clock)
-    const core = new Core<A, Control<C>>(settings, { system: ActorSystem.of(context), clock, dispatcher })
+    const core = new Core<A, Control<C>>(settings, { system: ActorSystem.of(context), dispatcher })
     if (from !== undefined) restore(core, from)
     return Effect.succeed(core)
   })

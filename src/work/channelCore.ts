@@ -9,7 +9,6 @@
  * 4. Once closed, nobody waits to put; once shut down, nothing is queued, and nothing comes back.
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import { hasProperty } from "effect/Predicate"
 import type * as Scheduler from "effect/Scheduler"
@@ -34,7 +33,6 @@ export interface Settings<A> {
 /** What a channel runs on. @internal */
 export interface Environment {
   readonly system: System
-  readonly clock: Clock.Clock
   readonly dispatcher: Scheduler.SchedulerDispatcher
 }
 
@@ -49,6 +47,9 @@ export class Mark<C> {
     this.control = control
   }
 }
+
+/** No control value, and none after it. */
+const NONE = new Mark(-1, undefined as unknown)
 
 /** One who joined, with what it has not acknowledged. @internal */
 export interface Member<A, C> {
@@ -77,25 +78,25 @@ export class Core<A, C> implements Recipient {
   bytes = 0
   unacknowledged = 0
   closed: Exclude<ClosedBy, "left"> | undefined = undefined
-  private readonly clock: Clock.Clock
   private seq = 0
   /** The last control value that whoever joins now has nothing to do with. */
   private passed: Mark<C>
   private lastMark: Mark<C>
   private alone: Timer | undefined = undefined
 
-  constructor(settings: Settings<A>, { clock, dispatcher, system }: Environment) {
+  constructor(settings: Settings<A>, { dispatcher, system }: Environment) {
     this.settings = settings
     this.system = system
-    this.clock = clock
     this.capacity = settings.capacity
     this.maxBytes = settings.maxBytes
     this.queue = new List<A>((node) => this.remove(node))
     this.passed = this.lastMark = new Mark<C>(-1, undefined as never)
     const isReadable = () => this.queue.length > 0
-    this.puts = new Line(dispatcher, system.timers, true, () => this.closed !== undefined || this.hasRoom(1, 0))
-    this.takes = new Line(dispatcher, system.timers, false, isReadable)
-    this.empties = new Line(dispatcher, system.timers, false, () => this.isEmpty)
+    this.takes = new Line(dispatcher, system.timers, isReadable)
+    // Who waits for more than will ever be there at a time, because a put finds no room, takes what is there.
+    const moved = () => this.takes.schedule()
+    this.puts = new Line(dispatcher, system.timers, () => this.closed !== undefined || this.hasRoom(1, 0), moved)
+    this.empties = new Line(dispatcher, system.timers, () => this.isEmpty)
   }
 
   get isShutDown(): boolean {
@@ -107,8 +108,9 @@ export class Core<A, C> implements Recipient {
     return this.queue.length === 0 && this.unacknowledged === 0
   }
 
+  /** Monotonic milliseconds: how long something waits must not depend on what the wall clock is set to. */
   now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return this.system.timers.now()
   }
 
   closedError(by: ClosedBy = this.closed!): Closed {
@@ -121,7 +123,7 @@ export class Core<A, C> implements Recipient {
     const { sizeOf } = this.settings
     if (sizeOf === undefined) return 0
     const bytes = sizeOf(item)
-    if (typeof bytes === "number" && bytes >= 0) return bytes
+    if (Number.isFinite(bytes) && bytes >= 0) return bytes
     throw new TypeError(`${this.settings.name}: sizeOf must give a number of 0 or more, got ${String(bytes)}`)
   }
 
@@ -179,7 +181,7 @@ export class Core<A, C> implements Recipient {
   /** The first in the queue, for a reader to acknowledge; where there is none, it is acknowledged at once. */
   shift(member: Member<A, C> | undefined, acknowledged: boolean, now: number): Node<A> {
     const node = this.queue.shift()!
-    const waited = now > node.at ? now - node.at : 0
+    const waited = now - node.at
     const { latency } = this
     latency.last = waited
     latency.total += waited
@@ -206,9 +208,20 @@ export class Core<A, C> implements Recipient {
     this.bytes -= node.bytes
     this.puts.schedule()
     if (this.queue.length > 0) return
+    // Sums of fractions do not come back to where they began.
+    this.bytes = 0
     // The turn of control values, or the end, may have come.
     if (this.closed !== undefined || this.lastMark.seq > node.seq) this.takes.scheduleAll()
     if (this.unacknowledged === 0) this.empties.schedule()
+  }
+
+  /**
+   * Whether the next item may be what ended a reader before: it is delivered alone, so that those that were delivered with it do
+   * not become dead letters as well.
+   */
+  get isSuspect(): boolean {
+    const { head } = this.queue
+    return this.settings.redeliver !== Infinity && head !== undefined && head.deliveries > 0
   }
 
   /** Whether nothing more will come for a reader. What others have not acknowledged may. */
@@ -228,6 +241,10 @@ export class Core<A, C> implements Recipient {
   /** Not needed any more; whoever still has its entry need not keep what was put. */
   private forget(node: Node<A>): void {
     node.item = undefined as never
+  }
+
+  private forgetAll(list: List<A>): void {
+    for (let node = list.shift(); node !== undefined; node = list.shift()) this.forget(node)
   }
 
   private release(member: Member<A, C>, node: Node<A>): void {
@@ -288,16 +305,20 @@ export class Core<A, C> implements Recipient {
     while (member.seen.next !== undefined && member.seen.next.seq < node.seq) member.seen = member.seen.next
   }
 
+  /** A control value is past once all that was put before it is done; what is not may come back, to whoever joins then. */
   private passMarks(): void {
-    // Where nobody reads, what waits behind no item waits for nobody.
-    const { frontier } = this
+    let { frontier } = this
+    if (this.passed.next === undefined || this.passed.next.seq > frontier) return
+    for (const { held } of this.members) {
+      for (let node = held.head; node !== undefined; node = node.next) if (node.seq < frontier) frontier = node.seq
+    }
     while (this.passed.next !== undefined && this.passed.next.seq < frontier) this.passed = this.passed.next
   }
 
   /** All that is queued or unacknowledged, and the control values that stand between, in order. */
   content(): Array<Node<A> | Mark<C>> {
     const nodes: Array<Node<A> | Mark<C>> = this.queue.toArray()
-    for (const { held } of this.members) nodes.push(...held.toArray())
+    for (const { held } of this.members) for (const node of held.toArray()) nodes.push(node)
     this.passMarks()
     for (let mark = this.passed.next; mark !== undefined; mark = mark.next) nodes.push(mark)
     return nodes.sort((a, b) => a.seq - b.seq)
@@ -318,6 +339,8 @@ export class Core<A, C> implements Recipient {
     const held = member.held.toArray().sort((a, b) => a.seq - b.seq)
     for (const node of held) this.giveBack(member, node, cause)
     this.members.delete(member)
+    // Whoever still has the reader need not keep all control values to come.
+    member.seen = NONE as Mark<C>
     this.takes.scheduleAll()
     const { autoClose } = this.settings
     if (this.members.size > 0 || this.closed !== undefined || autoClose === Infinity) return
@@ -332,6 +355,8 @@ export class Core<A, C> implements Recipient {
     this.capacity = capacity
     this.maxBytes = maxBytes
     this.puts.scheduleAll()
+    // As many as somebody waits for may be more than it holds now.
+    this.takes.scheduleAll()
   }
 
   close(by: "close" | "last-reader"): void {
@@ -344,8 +369,8 @@ export class Core<A, C> implements Recipient {
   /** Takes everything out. Readers' answers come too late from now on. */
   shutdown(): void {
     this.closed = "shutdown"
-    for (const { held } of this.members) while (held.length > 0) held.shift()
-    while (this.queue.length > 0) this.queue.shift()
+    for (const { held } of this.members) this.forgetAll(held)
+    this.forgetAll(this.queue)
     this.unacknowledged = 0
     this.bytes = 0
     this.stopWaiting()

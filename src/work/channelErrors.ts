@@ -7,7 +7,8 @@ import * as Schema from "effect/Schema"
 
 /**
  * There was no room within the limit. Nothing was put: try again later, with a longer limit, or put without one, which waits.
- * `wanted` is how many items were to go in, `depth` how many are queued, `waited` how long it was tried, in milliseconds.
+ * `wanted` is how many items were to go in, `depth` how many are queued, of how many `bytes` where they are counted (0 where
+ * not), `waiting` how many others wait, `waited` how long it was tried, in milliseconds.
  *
  * @category errors
  * @since 0.1.0
@@ -17,17 +18,24 @@ export class Full extends Schema.TaggedError<Full>()("Full", {
   wanted: Schema.Number,
   depth: Schema.Number,
   capacity: Schema.Number,
+  bytes: Schema.Number,
+  maxBytes: Schema.Number,
+  waiting: Schema.Number,
   waited: Schema.Number
 }) {
   override get message(): string {
-    const { capacity, channel, depth, waited, wanted } = this
+    const { bytes, capacity, channel, depth, maxBytes, waited, waiting, wanted } = this
     const what = wanted === 1 ? "one more" : `${wanted} more`
-    return `${channel} has no room for ${what} (${depth} of ${capacity} queued) after ${waited} ms: try again later, or put without a limit`
+    const sizes = maxBytes === Infinity ? "" : ` and ${bytes} of ${maxBytes} bytes`
+    const others = waiting === 0 ? "" : `, and ${waiting} more ${waiting === 1 ? "waits" : "wait"}`
+    const why = `${depth} of ${capacity} items${sizes} are queued${others}`
+    return `${channel} has no room for ${what} after ${waited} ms (${why}): try again later, or put without a limit`
   }
 }
 
 /**
- * There was nothing to read within the limit, or less than was wanted. Nothing was taken.
+ * There was nothing to read within the limit, or less than was wanted, or it was meant for those who had waited longer. Nothing
+ * was taken.
  *
  * @category errors
  * @since 0.1.0
@@ -40,7 +48,8 @@ export class Empty extends Schema.TaggedError<Empty>()("Empty", {
 }) {
   override get message(): string {
     const { channel, depth, waited, wanted } = this
-    return `${channel} had ${depth} of ${wanted} wanted after ${waited} ms: try again later, or read without a limit`
+    const there = depth < wanted ? `${depth} of ${wanted} wanted` : `${depth}, for those who have waited longer,`
+    return `${channel} had ${there} after ${waited} ms: try again later, or read without a limit`
   }
 }
 

@@ -33,19 +33,21 @@ export const checkBounds = (channel: string, { capacity, maxBytes }: Bounds): vo
 }
 
 const checkpointOf = <A, C>(core: Core<A, Control<C>>): Checkpoint<A, C> => ({
-  entries: core
-    .content()
-    .map((each) =>
-      each instanceof Mark ? each.control : { _tag: "Item", item: each.item, deliveries: each.deliveries }
-    )
+  entries: core.content().flatMap((each): Checkpoint<A, C>["entries"] => {
+    if (!(each instanceof Mark)) return [{ _tag: "Item", item: each.item, deliveries: each.deliveries }]
+    // Bounds are those of the channel that it will be.
+    return each.control._tag === "Signal" ? [each.control] : []
+  }),
+  closed: core.closed !== undefined && !core.isShutDown
 })
 
 /** Puts what a checkpoint holds into a channel that nobody knows yet. @internal */
-export const restore = <A, C>(core: Core<A, Control<C>>, { entries }: Checkpoint<A, C>): void => {
+export const restore = <A, C>(core: Core<A, Control<C>>, { closed, entries }: Checkpoint<A, C>): void => {
   for (const entry of entries) {
     if (entry._tag === "Item") core.restore(entry.item, entry.deliveries)
     else core.signal(entry)
   }
+  if (closed) core.close("close")
 }
 
 const statsOf = <A, C>(core: Core<A, C>): Stats => {

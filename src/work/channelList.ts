@@ -6,6 +6,7 @@
  * 2. A list filled by `insert` alone is in the order of `seq`, the order in which the items were put.
  */
 import * as Effect from "effect/Effect"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import type { Crash } from "../runtime/DeadLetters.ts"
 import { keepShape } from "../runtime/shapes.ts"
 
@@ -38,6 +39,14 @@ export class Node<A> {
       withdraw(this)
       return true
     })
+  }
+
+  toJSON(): unknown {
+    return { _tag: "Entry", item: this.item }
+  }
+
+  [NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 }
 
@@ -88,7 +97,6 @@ export class List<A> {
     else prev.next = next
     if (next === undefined) this.tail = prev
     else next.prev = prev
-    if (this.finger === node) this.finger = prev
     node.list = undefined
     node.next = undefined
     node.prev = undefined

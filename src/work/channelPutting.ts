@@ -46,8 +46,9 @@ class Room<A, C, B> implements Wait<B, Failure> {
   }
 
   onLimit(): Exit.Exit<B, Failure> {
-    const { capacity, queue, settings } = this.core
-    const data = { channel: settings.name, wanted: this.amount, depth: queue.length, capacity, waited: this.limit! }
+    const { bytes, capacity, maxBytes, puts, queue, settings } = this.core
+    const state = { depth: queue.length, capacity, bytes, maxBytes, waiting: puts.size }
+    const data = { channel: settings.name, wanted: this.amount, ...state, waited: this.limit! }
     return Exit.fail(new Full(data, { disableChecks: true }))
   }
 }

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Stream from "effect/Stream"
 import { limitMillis } from "../actor/limit.ts"
 import { keepShape } from "../runtime/shapes.ts"
@@ -45,6 +46,15 @@ class Delivered<A> implements Delivery<A> {
   /** It may have been given back, and delivered to the same reader again. */
   private get isCurrent(): boolean {
     return this.node.list === this.member.held && this.node.deliveries === this.deliveries
+  }
+
+  toJSON(): unknown {
+    const { _tag, deliveries, item, waited } = this
+    return { _tag, item, deliveries, waited }
+  }
+
+  [NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   /** Whether the answer counted. */
@@ -143,13 +153,14 @@ const asDelivery: Give<unknown, unknown, Delivered<unknown>> = {
 const takeFrom = <A, C, B>(side: Side<A, C>, give: Give<A, C, B>, now: number): B =>
   give.of(side, side.core.shift(side.member, give.acknowledged, now))
 
-/** Takes at once, unless what is there is meant for those who have waited longer; or waits. */
+/** Takes at once, unless what is there is meant for those who have waited longer, and is not its own; or waits. */
 const takeOrWait = <A, C, B>(
   side: Side<A, C>,
   limit: number | undefined,
   amount: number,
   available: () => boolean,
-  attempt: () => Exit.Exit<B, Closed> | undefined
+  attempt: () => Exit.Exit<B, Closed> | undefined,
+  isOwn?: () => boolean
 ): Effect.Effect<B, Closed | Empty> => {
   const { core } = side
   const { queue, takes } = core
@@ -160,7 +171,7 @@ const takeOrWait = <A, C, B>(
   const ready = () => side.hasLeft || available() || core.hasEnded(side.member)
   const wait: Wait<B, Closed | Empty> = { amount, ready, attempt, limit, onLimit }
   return step(
-    () => (queue.length === 0 || takes.spares(queue.length, amount) ? attempt() : undefined),
+    () => (queue.length === 0 || takes.spares(queue.length, amount) || isOwn?.() ? attempt() : undefined),
     () => takes.wait(wait)
   )
 }
@@ -186,15 +197,23 @@ const takeMany = <A, C, B>(
   const limit = limitOf(core, call, options)
   const invalid = (option: string, value: number, problem: string) =>
     new InvalidOption({ channel: core.settings.name, option: `${option} of ${call}`, value, problem })
-  if (!(min >= 1)) throw invalid("min", min, "must be 1 or more")
-  if (!(max >= min)) throw invalid("max", max, `must be ${min} or more, as min is`)
-  const enough = () =>
-    core.queue.length >= Math.min(min, core.capacity) || (core.closed !== undefined && core.queue.length > 0)
+  if (!(Number.isInteger(min) && min >= 1)) throw invalid("min", min, "must be a whole number of 1 or more")
+  if (!((Number.isInteger(max) || max === Infinity) && max >= min)) {
+    throw invalid("max", max, `must be a whole number of ${min} or more, as min is, or Infinity`)
+  }
+  // What came back stands before all that has not been delivered.
+  const isAlone = () => !give.acknowledged && core.isSuspect
+  const enough = () => {
+    const { length } = core.queue
+    if (length >= Math.min(min, core.capacity) || isAlone()) return true
+    return length > 0 && (core.closed !== undefined || core.puts.isStuck)
+  }
   return takeOrWait(side, limit, min, enough, () => {
     if (side.hasLeft || !enough()) return side.end
     const taken: Array<B> = []
     const now = core.now()
-    while (taken.length < max && core.queue.length > 0) taken.push(takeFrom(side, give, now))
+    const most = isAlone() ? 1 : max
+    while (taken.length < most && core.queue.length > 0) taken.push(takeFrom(side, give, now))
     return Exit.succeed(taken)
   })
 }
@@ -214,8 +233,9 @@ export const makeGets = <A, C>(side: Side<A, C>) => {
 const receiveFrom = <A, C>(side: Side<A, Control<C>>, limit: number | undefined) => {
   const { core } = side
   const member = side.member!
-  const available = () => side.hasItems || core.markFor(member) !== undefined
-  return takeOrWait(side, limit, 1, available, (): Exit.Exit<Delivery<A> | Control<C>, Closed> | undefined => {
+  const isMarked = () => core.markFor(member) !== undefined
+  const available = () => side.hasItems || isMarked()
+  const attempt = (): Exit.Exit<Delivery<A> | Control<C>, Closed> | undefined => {
     const mark = side.hasLeft ? undefined : core.markFor(member)
     if (mark !== undefined) {
       member.seen = mark
@@ -223,7 +243,8 @@ const receiveFrom = <A, C>(side: Side<A, Control<C>>, limit: number | undefined)
     }
     if (!side.hasItems) return side.end
     return Exit.succeed(takeFrom(side, asDelivery as Give<A, Control<C>, Delivery<A>>, core.now()))
-  })
+  }
+  return takeOrWait(side, limit, 1, available, attempt, isMarked)
 }
 
 /** One by one, until the end. */

@@ -60,7 +60,7 @@ export interface Delivery<out A> {
 
 /**
  * What travels in band, in order with the items, and is seen by every reader that looks for it with `receive`: new bounds, or
- * a value of your own.
+ * a value of your own. Who joins sees those that stand behind anything that is not acknowledged.
  *
  * @category models
  * @since 0.1.0
@@ -83,7 +83,10 @@ export interface Reader<A, C = never> {
   readonly take: <L extends Duration.Input = never>(
     options?: Limit<L>
   ) => Effect.Effect<Delivery<A>, Closed | Limited<L, Empty>>
-  /** The next items, to be acknowledged, as soon as there are `min`, and `max` at most. Less only at the end. */
+  /**
+   * The next items, to be acknowledged, as soon as there are `min`, and `max` at most. Less only at the end, where a put waits for
+   * room, and where `redeliver` is limited: what came back is then delivered alone, so that it alone can be the poison.
+   */
   readonly takeBetween: <L extends Duration.Input = never>(
     min: number,
     max: number,
@@ -95,7 +98,7 @@ export interface Reader<A, C = never> {
   ) => Effect.Effect<Delivery<A> | Control<C>, Closed | Limited<L, Empty>>
   /** The next item, acknowledged at once. */
   readonly get: <L extends Duration.Input = never>(options?: Limit<L>) => Effect.Effect<A, Closed | Limited<L, Empty>>
-  /** The next items, acknowledged at once, as soon as there are `min`, and `max` at most. Less only at the end. */
+  /** The next items, acknowledged at once, as soon as there are `min`, and `max` at most. Less only at the end, or where a put waits. */
   readonly getBetween: <L extends Duration.Input = never>(
     min: number,
     max: number,
@@ -114,7 +117,10 @@ export interface Reader<A, C = never> {
    * `mapEffect` with concurrency) acknowledges too early: use `deliveries` there.
    */
   readonly stream: Stream.Stream<A>
-  /** The items until the end, to be acknowledged one by one by whoever deals with them. */
+  /**
+   * The items until the end, to be acknowledged one by one by whoever deals with them. What it gave and nobody has acknowledged
+   * does not keep it from ending.
+   */
   readonly deliveries: Stream.Stream<Delivery<A>>
 }
 
@@ -180,13 +186,19 @@ export interface Stats {
 }
 
 /**
- * What a channel holds, as a value: what was unacknowledged stands at its place, first of all.
+ * What a channel holds, as a value: what was unacknowledged stands at its place, first of all. Bounds are not in it: they
+ * are those of the options of the channel that it goes into.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Checkpoint<out A, out C = never> {
-  readonly entries: ReadonlyArray<{ readonly _tag: "Item"; readonly item: A; readonly deliveries: number } | Control<C>>
+  readonly entries: ReadonlyArray<
+    | { readonly _tag: "Item"; readonly item: A; readonly deliveries: number }
+    | { readonly _tag: "Signal"; readonly value: C }
+  >
+  /** Whether it had been closed: then a channel made of it takes nothing more either, and its readers get to the end. */
+  readonly closed: boolean
 }
 
 /**
@@ -246,7 +258,10 @@ export interface ActorChannel<in out A, in out C = never, out Req = never> {
   readonly get: <L extends Duration.Input = never>(
     options?: Limit<L>
   ) => Effect.Effect<A, Closed | Limited<L, Empty>, Req>
-  /** The next items, without being a reader, as soon as there are `min`, and `max` at most. Less only at the end. */
+  /**
+   * The next items, without being a reader, as soon as there are `min`, and `max` at most. Less only at the end, and where a put
+   * waits for room. Who wants less is served meanwhile.
+   */
   readonly getBetween: <L extends Duration.Input = never>(
     min: number,
     max: number,

@@ -75,6 +75,9 @@ export interface Wait<A, E> {
   onLimit(): Exit.Exit<A, E>
 }
 
+/** In one task at most: those who pass work to each other come back to the line at once, and others are to run as well. */
+const TURNS = 128
+
 /** @internal */
 export class Line {
   /** Those who wait, first come first. */
@@ -87,25 +90,43 @@ export class Line {
   private all = false
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly timers: Timers
-  /** Whether one who is not ready stops those behind it. */
-  private readonly strict: boolean
   /** Whether it is worth going on to ask who is ready. */
   private readonly open: () => boolean
+  /** Called when another may stand first in a line that is strict. */
+  private readonly moved: (() => void) | undefined
 
-  constructor(dispatcher: Scheduler.SchedulerDispatcher, timers: Timers, strict: boolean, open: () => boolean) {
+  constructor(dispatcher: Scheduler.SchedulerDispatcher, timers: Timers, open: () => boolean, moved?: () => void) {
     this.dispatcher = dispatcher
     this.timers = timers
-    this.strict = strict
     this.open = open
+    this.moved = moved
+  }
+
+  private get strict(): boolean {
+    return this.moved !== undefined
   }
 
   get size(): number {
     return this.waiters.size
   }
 
+  /** Whether who stands first cannot have what it waits for. */
+  get isStuck(): boolean {
+    for (const { goal, woken } of this.waiters) return !woken && !goal.ready()
+    return false
+  }
+
   /** Whether this many of what is there are for nobody who has waited longer and is about to have a turn. */
   spares(there: number, amount: number): boolean {
-    return !this.scheduled || there - this.wanted >= amount
+    if (!this.scheduled || there - this.wanted >= amount) return true
+    // Those who want more than there is have no turn now.
+    let left = there
+    for (const { goal } of this.waiters) {
+      if (!goal.ready()) continue
+      left -= goal.amount
+      if (left < amount) return false
+    }
+    return true
   }
 
   /** Gives a turn to those who are ready, soon. */
@@ -125,12 +146,17 @@ export class Line {
   private readonly serve = (): void => {
     const { all } = this
     this.all = false
+    let turns = 0
     for (const waiter of this.waiters) {
       if (!all && !this.open()) break
       if (waiter.woken) {
         if (this.strict) break
       } else if (waiter.goal.ready()) {
         waiter.wake()
+        if (++turns === TURNS) {
+          this.all ||= all
+          break
+        }
       } else if (this.strict) break
     }
     this.scheduled = false
@@ -173,14 +199,17 @@ export class Line {
     this.wanted += waiter.goal.amount
     // Others may have come between its look and now.
     if (waiter.goal.ready()) this.schedule()
+    this.moved?.()
   }
 
   leave(waiter: Waiting): void {
     if (!this.waiters.delete(waiter)) return
     this.wanted -= waiter.goal.amount
     if (waiter.timer !== undefined) this.timers.remove(waiter.timer)
+    if (this.moved === undefined) return
     // Those behind may fit where this one did not.
-    if (this.strict) this.schedule()
+    this.schedule()
+    this.moved()
   }
 }
 
@@ -213,9 +242,10 @@ class Waiting extends Attempt<unknown, unknown> {
   }
 
   attempt(): Exit.Exit<unknown, unknown> | undefined {
-    const exit = this.goal.attempt() ?? (this.expired ? this.goal.onLimit() : undefined)
-    if (exit !== undefined) this.line.leave(this)
-    return exit
+    const exit = this.goal.attempt()
+    if (exit === undefined && !this.expired) return undefined
+    this.line.leave(this)
+    return exit ?? this.goal.onLimit()
   }
 
   /** It came late to its turn, and somebody else had been there. Until it waits again it counts as woken. */

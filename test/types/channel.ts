@@ -47,6 +47,9 @@ export const told = (one: Effect.Success<typeof received>): number | string => {
   }
 }
 
+declare const checkpoint: ActorChannel.Checkpoint<Job, "flush">
+export const held: Same<(typeof checkpoint.entries)[number]["_tag"], "Item" | "Signal"> = true
+export const handedOver = Marked.layer({ from: { ...checkpoint, closed: false } })
 const putJob = Jobs.put(job)
 export const needs: Same<Effect.Services<typeof putJob>, Jobs> = true
 const joined = Jobs.reader("a")

@@ -1,6 +1,6 @@
 /** R8: readers that crash, leave, join twice; poison; a channel in a tree, which outlives the crashes around it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Option, Schema, Scope, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Option, Schedule, Schema, Scope, Stream } from "effect"
 import { Actor, ActorChannel, ActorSystem, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { quiet } from "../support/recording.ts"
@@ -152,6 +152,69 @@ describe("poison", () => {
     }).pipe(Effect.provide(ActorSystem.layer()))
   )
 
+  it.effect("R8 a batch that crashes its reader is told apart: only the poison is a dead letter", () =>
+    Effect.gen(function* () {
+      const channel = yield* numbers({ redeliver: 2 })
+      yield* channel.putAll([1, 2, 3, 4, 5])
+      const done: Array<number> = []
+      const crash = Effect.scoped(
+        Effect.flatMap(channel.reader("a"), (reader) =>
+          Effect.forever(
+            Effect.gen(function* () {
+              for (const { ack, item } of yield* reader.takeBetween(1, 10)) {
+                if (item === 3) return yield* Effect.die("poison")
+                yield* ack
+                done.push(item)
+              }
+            })
+          )
+        )
+      )
+      for (let run = 0; run < 3; run++) yield* Effect.exit(crash)
+      assert.deepStrictEqual(yield* Letters, [[3, "Poisoned"]])
+      yield* channel.put(6)
+      yield* channel.close
+      assert.strictEqual((yield* Effect.flip(crash))._tag, "Closed")
+      assert.deepStrictEqual(done, [1, 2, 4, 5, 6])
+    }).pipe(Effect.provide(ActorSystem.layer()))
+  )
+
+  it.effect("R8 what came back is given alone where redeliver has a limit, whatever the batch is to be", () =>
+    Effect.gen(function* () {
+      const sizes = (channel: ActorChannel.ActorChannel<number>) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            yield* channel.putAll([1, 2, 3, 4])
+            const reader = yield* channel.reader("a")
+            const [, two] = yield* reader.takeBetween(2, 2)
+            yield* two!.nack
+            const all: Array<ReadonlyArray<number>> = []
+            for (let some: ReadonlyArray<ActorChannel.Delivery<number>> = []; ;) {
+              some = yield* Effect.orElseSucceed(reader.takeBetween(2, 4, { within: 0 }), () => [])
+              if (some.length === 0) return all
+              all.push(some.map(({ item }) => item))
+            }
+          })
+        )
+      assert.deepStrictEqual(yield* sizes(yield* numbers({ redeliver: 3 })), [[2], [3, 4]])
+      assert.deepStrictEqual(yield* sizes(yield* numbers()), [[2, 3, 4]])
+      const channel = yield* numbers({ redeliver: 3 })
+      const reader = yield* channel.reader("a")
+      const nackAll = Effect.flatMap(reader.takeBetween(1, 9), (all) => Effect.forEach(all, ({ nack }) => nack))
+      yield* channel.putAll([1, 2])
+      const waiting = yield* begin(reader.takeBetween(3, 3))
+      yield* nackAll
+      // It does not wait for others.
+      assert.deepStrictEqual(
+        (yield* Fiber.join(waiting)).map(({ item }) => item),
+        [1]
+      )
+      // Who acknowledges at once answers for nothing.
+      yield* channel.put(3)
+      assert.deepStrictEqual(yield* channel.getBetween(2, 2), [2, 3])
+    })
+  )
+
   it.effect("R8 rejected items are dead letters, and can be put again", () =>
     Effect.gen(function* () {
       const channel = yield* ActorChannel.make<{ readonly _tag: "Job"; readonly id: number }>("test/jobs", {
@@ -169,7 +232,15 @@ describe("poison", () => {
       yield* channel.put({ _tag: "Job", id: 2 })
       const refused = yield* Effect.flip(ActorSystem.replay(letter!))
       assert.deepStrictEqual(refused.reason, { _tag: "MailboxFull", capacity: 1 })
+      yield* channel.resize({ capacity: 2 })
+      const pair = [3, 4].map((id) => ({ _tag: "Job", id }) as const)
+      const waiting = yield* begin(channel.putAll(pair))
+      // There is room for one, and two who have waited for it.
+      const behind = yield* Effect.flip(ActorSystem.replay(letter!))
+      assert.deepStrictEqual(behind.reason, { _tag: "MailboxFull", capacity: 2 })
       yield* channel.get()
+      yield* Fiber.join(waiting)
+      assert.strictEqual((yield* channel.getBetween(2, 2)).length, 2)
       yield* ActorSystem.replay(letter!)
       assert.deepStrictEqual(yield* channel.get(), job)
     }).pipe(Effect.provide(ActorSystem.layer()))
@@ -243,6 +314,32 @@ describe("in a tree", () => {
     )
   )
 
+  it.effect("R8 a channel that closes without readers stays open for those who are restarted in time", () =>
+    Effect.gen(function* () {
+      const app = yield* Supervisor.start(
+        Supervisor.make("app", {
+          children: [
+            Jobs.child({ autoClose: "10 seconds" }),
+            Supervisor.child(PainterLive, { backoff: Schedule.spaced("5 seconds") })
+          ]
+        })
+      )
+      const jobs = Context.get(app.services, Jobs)
+      const painter = Context.get(app.services, Painter)
+      yield* jobs.put(new Job({ id: 1 }))
+      assert.strictEqual(yield* painter.ask.Take(), 1)
+      yield* painter.tell.Crash()
+      yield* TestClock.adjust("4 seconds")
+      assert.deepInclude(yield* jobs.stats, { readers: 0, depth: 1 })
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* painter.ask.Take(), 1)
+      yield* app.terminateChild("test/Painter")
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* Effect.flip(jobs.put(new Job({ id: 2 }))), { _tag: "Closed", by: "last-reader" })
+      assert.strictEqual((yield* jobs.get()).id, 1)
+    }).pipe(Effect.provide(ActorSystem.layer()), quiet)
+  )
+
   it.effect("R8 at the end of the tree what is left is dead letters, and who waits is told", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
@@ -265,7 +362,7 @@ describe("in a tree", () => {
 
   it.effect("R8 a child that was terminated and started again is a new channel, which does not begin anew", () =>
     Effect.gen(function* () {
-      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 0 }] } as const
+      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 0 }], closed: false } as const
       const app = yield* Supervisor.start(Supervisor.make("app", { children: [Jobs.child({ from })] }))
       const before = Context.get(app.services, Jobs)
       assert.strictEqual((yield* before.get()).id, 1)
@@ -310,7 +407,7 @@ describe("in a tree", () => {
       assert.strictEqual((yield* Jobs.getBetween(1, 2, { within: 0 })).length, 1)
       yield* Jobs.put(new Job({ id: 3 }), { within: 0 })
       const checkpoint = yield* Schema.encodeEffect(Schema.toCodecJson(Jobs.Checkpoint))(yield* Jobs.checkpoint)
-      assert.deepStrictEqual(checkpoint, { entries: [{ _tag: "Item", item: { id: 3 }, deliveries: 0 }] })
+      assert.deepStrictEqual(checkpoint, { entries: [{ _tag: "Item", item: { id: 3 }, deliveries: 0 }], closed: false })
       yield* Jobs.close
       const rest = yield* Jobs.stream("a").pipe(Stream.runCollect)
       assert.deepStrictEqual(
@@ -326,7 +423,7 @@ describe("in a tree", () => {
 
   it.effect("a layer begins with what it is given, and ends with dead letters", () =>
     Effect.gen(function* () {
-      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 3 }] } as const
+      const from = { entries: [{ _tag: "Item", item: new Job({ id: 1 }), deliveries: 3 }], closed: false } as const
       const deliveries = Effect.scoped(Effect.flatMap(Jobs.reader("a"), (reader) => reader.take()))
       const seen = yield* Effect.provide(deliveries, Jobs.layer({ from }))
       assert.strictEqual(seen.deliveries, 4)

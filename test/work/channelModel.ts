@@ -25,7 +25,8 @@ export class Model {
   /** What each reader has not seen yet. */
   readonly unseen = new Map<number, Array<number>>()
   puts: Array<Waiting> = []
-  gets: Array<number> = []
+  /** Who waits to get, `min` at least and `max` at most. */
+  gets: Array<{ readonly id: number; readonly min: number; readonly max: number }> = []
   dead: Array<number> = []
   /** How waits have ended: by the number of who waited. */
   readonly ended = new Map<number, ReadonlyArray<number> | "Closed" | "TooLarge">()
@@ -70,10 +71,18 @@ export class Model {
     return first
   }
 
+  /** Where a put waits for room, more will not come before something is taken. */
+  private hasEnough(min: number, keep: boolean): boolean {
+    const { length } = this.items
+    if (keep && length > 0 && this.items[0]!.deliveries > 0) return true
+    return length >= Math.min(min, this.capacity) || (length > 0 && (this.closed || this.puts.length > 0))
+  }
+
   take(reader: number | undefined, min: number, max: number, keep: boolean): string | ReadonlyArray<Item> {
-    const enough = this.items.length >= Math.min(min, this.capacity) || (this.closed && this.items.length > 0)
-    if (!enough) return this.hasEnded(reader) ? "Closed" : "Empty"
-    const taken = this.items.slice(0, max)
+    if (!this.hasEnough(min, keep)) return this.hasEnded(reader) ? "Closed" : "Empty"
+    // What came back is given to be acknowledged alone.
+    const suspect = keep ? this.items.findIndex(({ deliveries }) => deliveries > 0) : -1
+    const taken = this.items.slice(0, suspect < 0 ? max : Math.min(max, Math.max(suspect, 1)))
     for (const item of taken) {
       this.queue.splice(this.queue.indexOf(item), 1)
       item.deliveries++
@@ -133,9 +142,9 @@ export class Model {
     )
   }
 
-  /** Once all before it is out of the queue, a mark is nothing to those who come later. */
+  /** Once all before it is done, a mark is nothing to those who come later. */
   private pass(): void {
-    const first = this.items[0]?.id ?? Infinity
+    const first = Math.min(...[...this.items, ...[...this.held.values()].flat()].map(({ id }) => id))
     this.queue = this.queue.filter((each) => !("mark" in each) || each.id > first)
   }
 
@@ -161,11 +170,11 @@ export class Model {
           moved = true
         }
       }
-      const get = this.gets[0]
-      if (get === undefined || (this.items.length === 0 && !this.hasEnded(undefined))) continue
-      this.gets.shift()
-      const taken = this.take(undefined, 1, 1, false)
-      this.ended.set(get, typeof taken === "string" ? "Closed" : taken.map(({ id }) => id))
+      const get = this.gets.find(({ min }) => this.hasEnough(min, false) || this.hasEnded(undefined))
+      if (get === undefined) continue
+      this.gets.splice(this.gets.indexOf(get), 1)
+      const taken = this.take(undefined, get.min, get.max, false)
+      this.ended.set(get.id, typeof taken === "string" ? "Closed" : taken.map(({ id }) => id))
       moved = true
     }
     this.pass()
