@@ -8,7 +8,8 @@
  *
  * A restart changes nothing between stages: subscriptions, demand and buffered events belong to the actor, as its mailbox
  * does. A batch that crashes its consumer is lost as any message is, unless `delivery: "at-least-once"` has it given back.
- * When a stage ends for good its consumers end with it, unless their subscription's `cancel` says otherwise.
+ * When a stage ends for good its consumers end with it, unless their subscription's `cancel` says otherwise. In a tree a stage
+ * that ends in order is not restarted, unless its child spec says otherwise: it has given on all there was.
  *
  * **Example** (Numbers, doubled and added up)
  *

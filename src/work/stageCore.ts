@@ -493,8 +493,8 @@ const tellNow = ({ tellUnsafe }: ActorRef<unknown>, tag: string, payload: unknow
 const endsWith = ({ cancel }: SubscriptionImpl, reason: ExitReason.ExitReason): boolean =>
   cancel === "permanent" || (cancel === "transient" && ExitReason.isAbnormal(reason))
 
-/** What a handler returned, where it is more than a value. */
-const asEffect = (result: unknown): Effect.Effect<unknown, unknown> | undefined => {
+/** What a handler returned, where it is more than a value. @internal */
+export const asEffect = (result: unknown): Effect.Effect<unknown, unknown> | undefined => {
   if (typeof result !== "object" || result === null) return undefined
   if (Effect.isEffect(result)) return result as Effect.Effect<unknown, unknown>
   return isGenerator(result) ? Effect.gen(() => result) : undefined

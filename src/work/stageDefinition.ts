@@ -123,7 +123,12 @@ export const defineStage = (
       const run = (handlers: Effect.Effect<Callbacks, unknown>) => runInit(self, config, upstreams, handlers)
       const wrapped = typeof init === "function" ? (args: unknown) => run(init(args)) : run(init)
       const needs = upstreams.map(({ to }) => to)
-      return (behavior as (init: unknown, options: unknown) => unknown)(wrapped, { needs, ...own })
+      return (behavior as (init: unknown, options: unknown) => unknown)(wrapped, {
+        needs,
+        // One that has ended in order has taken, and given on, all there was.
+        restart: "transient",
+        ...own
+      })
     },
     emit: (events: ReadonlyArray<unknown>) => Effect.flatMap(ownCore, (core) => core.emit(events) ?? Effect.void),
     whenTaken,

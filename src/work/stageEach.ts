@@ -4,10 +4,11 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ActorContext } from "../actor/ActorContext.ts"
-import type { Behavior, Options } from "../actor/Behavior.ts"
+import type { Behavior, FailureOf, Options, ServicesOf } from "../actor/Behavior.ts"
 import type { Protocol } from "../actor/Protocol.ts"
+import { asEffect } from "./stageCore.ts"
 import { InvalidStageOption } from "./stageSubscription.ts"
-import type { EmittingOptions, Needs, TakingOptions, Upstream } from "./stageTypes.ts"
+import type { EmittingOptions, Needs, Reply, TakingOptions, Upstream } from "./stageTypes.ts"
 
 /**
  * How the events of a batch are worked on: one after the other unless `concurrency` says otherwise. A batch has
@@ -20,7 +21,8 @@ export interface EachOptions {
   readonly concurrency?: number | "unbounded"
 }
 
-type Services<R, S> = Exclude<R, Scope.Scope | ActorContext> | Needs<S>
+/** Read off what the function returns: what else a context expects of the behavior is no candidate for it. */
+type Services<A, S> = Exclude<ServicesOf<A>, Scope.Scope | ActorContext> | Needs<S>
 
 /**
  * A producer-consumer without messages of its own can be one function.
@@ -31,10 +33,10 @@ type Services<R, S> = Exclude<R, Scope.Scope | ActorContext> | Needs<S>
 export type MapEach<Self, In, Out, P extends Protocol> = keyof P extends never
   ? {
       /** A behavior that emits what `f` makes of each event, in the order of the events. A failure of `f` ends the actor. */
-      readonly map: <E = never, R = never, const S extends ReadonlyArray<Upstream<In>> = ReadonlyArray<Upstream<In>>>(
-        f: (event: In) => Out | Effect.Effect<Out, E, R>,
+      readonly map: <A extends Reply<Out>, const S extends ReadonlyArray<Upstream<In>> = ReadonlyArray<Upstream<In>>>(
+        f: (event: In) => A,
         options?: Options<never> & TakingOptions<S> & EmittingOptions<Out> & EachOptions
-      ) => Behavior<Self, void, E, Services<R, S>>
+      ) => Behavior<Self, void, FailureOf<A>, Services<A, S>>
     }
   : unknown
 
@@ -47,14 +49,10 @@ export type MapEach<Self, In, Out, P extends Protocol> = keyof P extends never
 export type ForEach<Self, In, P extends Protocol> = keyof P extends never
   ? {
       /** A behavior that does something about each event, in order. A failure of `f` ends the actor. */
-      readonly forEach: <
-        E = never,
-        R = never,
-        const S extends ReadonlyArray<Upstream<In>> = ReadonlyArray<Upstream<In>>
-      >(
-        f: (event: In) => void | Effect.Effect<unknown, E, R>,
+      readonly forEach: <A, const S extends ReadonlyArray<Upstream<In>> = ReadonlyArray<Upstream<In>>>(
+        f: (event: In) => A,
         options?: Options<never> & TakingOptions<S> & EachOptions
-      ) => Behavior<Self, void, E, Services<R, S>>
+      ) => Behavior<Self, void, FailureOf<A>, Services<A, S>>
     }
   : unknown
 
@@ -82,8 +80,9 @@ const each =
     const done: Array<unknown> = []
     for (const [n, event] of events.entries()) {
       const result = f(event)
-      if (Effect.isEffect(result)) {
-        const left = Effect.forEach(events.slice(n), (next, m) => (m === 0 ? result : lift(f(next))), { concurrency })
+      const effect = asEffect(result)
+      if (effect !== undefined) {
+        const left = Effect.forEach(events.slice(n), (next, m) => (m === 0 ? effect : lift(f(next))), { concurrency })
         return Effect.map(left, (others) => [...done, ...others])
       }
       done.push(result)
@@ -91,5 +90,4 @@ const each =
     return done
   }
 
-const lift = (result: unknown): Effect.Effect<unknown, unknown> =>
-  Effect.isEffect(result) ? (result as Effect.Effect<unknown, unknown>) : Effect.succeed(result)
+const lift = (result: unknown): Effect.Effect<unknown, unknown> => asEffect(result) ?? Effect.succeed(result)

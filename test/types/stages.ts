@@ -103,6 +103,15 @@ const Stored = Printer.forEach((text) => Effect.flatMap(Database, () => (text ==
   subscribeTo: [Names]
 })
 same<typeof Stored, Behavior.Behavior<Printer, void, Broken, Database | Names>>(true)
+const OneByOne = Supervisor.make("stages", {
+  children: [
+    IdsLive,
+    NamesLive,
+    Lengths.map((text) => text.length, { subscribeTo: [Names] }),
+    Printer.forEach((text) => void text, { subscribeTo: [Names] })
+  ]
+})
+same<Supervisor.ChildSpec<Ids | Names | Lengths | Printer, Broken, Database>, typeof OneByOne>(true)
 // @ts-expect-error it emits numbers
 Lengths.map((text) => text, { subscribeTo: [Names] })
 // @ts-expect-error it takes texts

@@ -11,12 +11,18 @@ class Squarer extends Actor.Service<Squarer>()("test/Squarer", {
   Of: { payload: { n: Schema.Int }, success: Schema.Int }
 }) {}
 
+class Beside extends Actor.Service<Beside>()("test/Beside", {}) {}
+
 describe("a stage of one function", () => {
   it.effect("plain functions, effects, and both by turns: each event once, in order", () =>
     Effect.gen(function* () {
       const fs = [
         (n: number) => n * n,
         (n: number) => Effect.as(Effect.yieldNow, n * n),
+        function* (n: number) {
+          yield* Effect.yieldNow
+          return n * n
+        },
         (n: number) => (n % 3 === 2 ? Effect.as(Effect.yieldNow, n * n) : n * n)
       ]
       for (const f of fs) {
@@ -38,6 +44,28 @@ describe("a stage of one function", () => {
           range(1, 100).map((n) => n * n)
         )
       }
+    })
+  )
+
+  it.effect("in a tree, with all defaults: each event once, and then all stages have ended", () =>
+    Effect.gen(function* () {
+      const got: Array<number> = []
+      const Tree = Supervisor.make("squares", {
+        children: [
+          Feed.from(Stream.range(1, 5)),
+          Squares.map((n) => n * n, { subscribeTo: [Feed] }),
+          Last.forEach((n) => void got.push(n), { subscribeTo: [Squares] }),
+          Beside.behavior(Effect.succeed(Beside.of({})))
+        ]
+      })
+      yield* Effect.gen(function* () {
+        const [feed, last, beside] = [yield* Feed, yield* Last, yield* Beside]
+        yield* last.ended
+        yield* feed.ended
+        for (let n = 0; n < 100; n++) yield* Effect.yieldNow
+        assert.deepStrictEqual(got, [1, 4, 9, 16, 25])
+        assert.deepStrictEqual([feed.status, last.status, beside.status], ["stopped", "stopped", "running"])
+      }).pipe(Effect.provide(Supervisor.layer(Tree)))
     })
   )
 
