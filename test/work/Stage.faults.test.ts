@@ -2,7 +2,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Actor, ActorContext, type ActorRef, ActorSystem, Control, ExitReason, Stage, Supervisor } from "effect-otp"
+import {
+  Actor,
+  ActorContext,
+  type ActorRef,
+  ActorSystem,
+  Control,
+  ExitReason,
+  Interceptor,
+  Stage,
+  Supervisor
+} from "effect-otp"
 import { Counter, counter, doubler, range, settle, Sink, spawnSink, subscribed, told } from "./stages.ts"
 
 class Feed extends Stage.Producer<Feed>()("test/Feed", Schema.Int) {}
@@ -418,6 +428,40 @@ describe("stopping one of them", () => {
     })
   )
 
+  for (const delivery of ["at-most-once", "at-least-once"] as const) {
+    it.effect(`${delivery}: what is emitted while a consumer drains, and what it was not sent yet, is for others`, () =>
+      Effect.gen(function* () {
+        const gate = yield* Queue.unbounded<void>()
+        const begun = yield* Queue.unbounded<ReadonlyArray<number>>()
+        const producer = yield* Actor.spawn(counter({ last: -1 }))
+        const consumer = yield* Actor.spawn(
+          Sink.behavior(
+            Effect.succeed(
+              Sink.of({
+                events: (batch) => Effect.andThen(Queue.offer(begun, batch), Queue.take(gate)),
+                Sync: () => {},
+                Crash: () => {}
+              })
+            )
+          )
+        )
+        yield* Stage.subscribe(consumer, { to: producer, delivery, maxDemand: 10, minDemand: 9 })
+        yield* producer.ask.Queue({ events: [1, 2] })
+        assert.deepStrictEqual(yield* Queue.take(begun), [1])
+        const draining = yield* Effect.forkScoped(Actor.drain(consumer))
+        yield* quiet
+        yield* producer.ask.Queue({ events: [3, 4] })
+        yield* Queue.offerAll(gate, [undefined, undefined])
+        assert.deepStrictEqual(yield* Fiber.join(draining), ExitReason.Normal)
+        yield* producer.ask.Sync()
+        assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
+        const mine = [1, ...(yield* Queue.clear(begun)).flat()]
+        const rest = yield* Stage.stream(producer).pipe(Stream.take(4 - mine.length), Stream.runCollect)
+        assert.deepStrictEqual([...mine, ...rest], [1, 2, 3, 4])
+      })
+    )
+  }
+
   it.effect("a stage that is suspended holds the others up, and goes on", () =>
     Effect.gen(function* () {
       for (const which of ["producer", "middle", "consumer"] as const) {
@@ -558,6 +602,104 @@ describe("a child for each event", () => {
         const letters = yield* ActorSystem.deadLetters
         assert.deepStrictEqual(eventsOf(letters), [1, 3, 5, 7, 9])
       }).pipe(Effect.provide(Supervisor.layer(Tree)))
+    })
+  )
+
+  it.effect(
+    "STAGE-11 such a dead letter can be had again: a child is started for it, beside those that demand counts",
+    () =>
+      Effect.gen(function* () {
+        const started: Array<number> = []
+        let broken = true
+        const JobLive = Job.behavior((n: number) =>
+          Effect.gen(function* () {
+            if (n === 1 && broken) return yield* Effect.die("broken")
+            started.push(n)
+            return Job.of({ Finish: () => ActorContext.stop })
+          })
+        )
+        const Tree = Supervisor.make("work", {
+          children: [counter({ last: 9 }), Jobs.child(JobLive, { subscribeTo: [{ to: Counter, maxDemand: 2 }] })]
+        })
+        yield* Effect.gen(function* () {
+          yield* quiet
+          assert.deepStrictEqual(started, [0, 2])
+          broken = false
+          const [letter] = yield* ActorSystem.deadLetters
+          assert.strictEqual(letter?.reason._tag, "NotStarted")
+          yield* ActorSystem.replay(letter!)
+          yield* quiet
+          assert.deepStrictEqual(started, [0, 2, 1])
+          const [producer] = [yield* Counter]
+          assert.deepStrictEqual(
+            (yield* Stage.status(producer)).consumers.map(({ pending }) => pending),
+            [0]
+          )
+        }).pipe(Effect.provide(Supervisor.layer(Tree)))
+      })
+  )
+
+  it.effect(
+    "STAGE-11 a child that crashes more often than it may costs no more than its siblings, and the next events come",
+    () =>
+      Effect.gen(function* () {
+        const started: Array<number> = []
+        const JobLive = Job.behavior((n: number) =>
+          Effect.gen(function* () {
+            started.push(n)
+            yield* Actor.continueWith(n === 0 ? Effect.die("crash") : ActorContext.stop)
+            return Job.of({ Finish: () => {} })
+          })
+        )
+        const Tree = Supervisor.make("work", {
+          children: [counter({ last: 3 }), Jobs.child(JobLive, { subscribeTo: [{ to: Counter, maxDemand: 1 }] })]
+        })
+        yield* Effect.gen(function* () {
+          for (let n = 0; n < 1_000 && started.at(-1) !== 3; n++) yield* Effect.yieldNow
+          assert.deepStrictEqual(started, [0, 0, 1, 2, 3])
+        }).pipe(Effect.provide(Supervisor.layer(Tree)))
+      })
+  )
+})
+
+describe("broadcast", () => {
+  it.effect("STAGE-08 who joins late gets what is emitted from then on, at a pace that is everybody's", () =>
+    Effect.gen(function* () {
+      const producer = yield* Actor.spawn(counter({ dispatcher: "broadcast", last: -1 }))
+      const one = yield* subscribed(producer, { maxDemand: 10, minDemand: 0 })
+      yield* producer.ask.Queue({ events: [1, 2] })
+      const late = yield* subscribed(producer, { demand: "manual" })
+      yield* producer.ask.Queue({ events: [3, 4, 5] })
+      yield* settle(one.ref)
+      assert.deepStrictEqual(yield* Queue.clear(one.batches), [[1, 2]])
+      yield* Stage.ask(late.subscription, 2)
+      assert.deepStrictEqual(yield* Queue.take(late.batches), [3, 4])
+      assert.deepStrictEqual(yield* Queue.take(one.batches), [3, 4])
+      yield* Actor.stop(late.ref)
+      assert.deepStrictEqual(yield* Queue.take(one.batches), [5])
+    })
+  )
+})
+
+describe("interceptors", () => {
+  it.effect("see what stages say to each other about demand", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const Watching = Interceptor.make({
+        handle: (next, call) => {
+          seen.push(call.tag)
+          return next
+        }
+      })
+      const producer = yield* Actor.spawn(counter({ last: 3 }).pipe(Interceptor.apply(Watching)))
+      const one = yield* subscribed(producer, { maxDemand: 4, minDemand: 2, cancel: "temporary" })
+      assert.deepStrictEqual(yield* Queue.takeN(one.batches, 2), [
+        [0, 1],
+        [2, 3]
+      ])
+      yield* Stage.cancel(one.subscription)
+      yield* producer.ask.Sync()
+      assert.deepStrictEqual(seen, ["Subscribe", "Confirm", "Ask", "Ask", "Cancel", "Sync"])
     })
   )
 })
