@@ -36,7 +36,7 @@ export interface SubscribeOptions<in Out = never> {
   readonly delivery?: "at-most-once" | "at-least-once"
   /** The partition to take, where the producer has partitions. */
   readonly partition?: string | number
-  /** The events to take, where the producer broadcasts. Default: all. */
+  /** The events to take, where the producer broadcasts. Default: all. One that throws ends the subscription with that. */
   readonly selector?: (event: Out) => boolean
 }
 
