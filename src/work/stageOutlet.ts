@@ -99,7 +99,9 @@ export class Outlet {
 
   /** A consumer has handled this many of what it was sent. */
   acknowledge(subscription: SubscriptionImpl, handled: number): void {
-    this.lines.get(subscription)?.acknowledge(handled)
+    const line = this.lines.get(subscription)
+    if (line === undefined || line.unacknowledged.length === 0) return
+    line.acknowledge(handled)
     this.settle()
   }
 
