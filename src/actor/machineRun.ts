@@ -80,6 +80,10 @@ class Arrival implements Occurrence, Asker {
     this.withheld = true
   }
 
+  get isWithheld(): boolean {
+    return this.withheld
+  }
+
   /** The answer, if it was given; one that comes later goes to whoever asked. */
   release(): Exit.Exit<unknown, unknown> | undefined {
     this.withheld = false
@@ -230,13 +234,17 @@ export class MachineRun implements Outside, Inside {
 
   private fails(cause: Cause.Cause<unknown>): Effect.Effect<void, unknown> {
     const isDeclared = this.core.isAnswer(cause)
+    const isOthers = this.arrival?.isWithheld === true && this.core.current !== this.arrival
     this.giveUp()
-    if (!isDeclared) return Effect.failCause(cause)
+    if (!isDeclared && !isOthers) return Effect.failCause(cause)
+    const { incarnation, slot } = this
+    const { item, payload } = incarnation.turn
+    incarnation.turn.item = SET_ASIDE
+    const fail = () => void slot.failBeside(incarnation, cause, item, payload)
+    // Those around the event of this turn have its outcome first, which is not that of another.
+    if (isOthers) slot.continueWith(fail)
     // As the exit of the turn it would be taken for the answer, which an enter call cannot give.
-    const { turn } = this.incarnation
-    const { item, payload } = turn
-    turn.item = SET_ASIDE
-    this.slot.failBeside(this.incarnation, cause, item, payload)
+    else fail()
     return Effect.void
   }
 

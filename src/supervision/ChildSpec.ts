@@ -174,6 +174,8 @@ export type Target =
       readonly children: ReadonlyArray<SpecImpl>
       /** Children come and go while it runs: ended ones are forgotten, and all stop together. */
       readonly dynamic: boolean
+      /** Children that come and go are restarted beside each other, instead of one after the other. */
+      readonly together: boolean
       /** Children are in the order of what they need, and share the fate of what they need. */
       readonly graph: boolean
       /** What is wrong with how it was asked for. */
@@ -352,6 +354,7 @@ export const ofSupervisor = (
       autoShutdown: options.autoShutdown ?? "never",
       children: (options.children ?? []).map(toSpec),
       dynamic,
+      together: false,
       graph,
       flaw,
       provides,

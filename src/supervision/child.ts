@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { make as makeRef } from "../actor/ActorRef.ts"
 import { implOf } from "../actor/Behavior.ts"
@@ -53,6 +54,8 @@ export class Child implements Owner {
   failures: ReadonlyArray<Failure> = NONE
   /** Monotonic milliseconds of the attempt it waits for. */
   nextAttempt: number | undefined = undefined
+  /** A start that takes its time beside the supervisor's turns. */
+  private starting: Fiber.Fiber<unknown> | undefined = undefined
   private steps: Steps | undefined
   /** Monotonic milliseconds. */
   startedAt = 0
@@ -118,6 +121,11 @@ export class Child implements Owner {
     return Effect.clockWith((clock) => this.steps!.next(clock.currentTimeMillisUnsafe(), causeOf(reason)))
   }
 
+  /** Waits for its start without keeping others waiting; calls back unless the child is stopped, or tried, before. */
+  startBeside<A>(start: Effect.Effect<A>, started: (result: A) => void): undefined {
+    this.starting = this.tree.system.runFork(Effect.map(start, started))
+  }
+
   /** Calls back after a delay unless the child is stopped, or tried, before. */
   schedule(millis: number, attempt: () => void): void {
     this.cancel()
@@ -134,6 +142,8 @@ export class Child implements Owner {
     this.nextAttempt = undefined
     if (this.timer !== undefined) this.slot.system.timers.remove(this.timer)
     this.timer = undefined
+    this.starting?.interruptUnsafe()
+    this.starting = undefined
   }
 
   /** Whether nothing has changed since it was asked for. */

@@ -4,7 +4,8 @@
  * Deciding, acting and budgeting are apart: `Restart`, `Strategy`, `Directive` and `Intensity` decide, this file acts.
  *
  * Invariants:
- * 1. One thing at a time: children start, stop and restart in turns of the supervisor's own slot, so nothing interleaves.
+ * 1. One thing at a time: children start, stop and restart in turns of the supervisor's own slot, so nothing interleaves. Only
+ *    where children are restarted `together` they take their time beside these turns; what comes of it is decided in one.
  * 2. An end that the supervisor asked for is never looked at as news (R13); neither is one of an earlier run (R2, R3).
  * 3. When it has ended, none of its children runs, however it ended.
  * 4. A pending attempt is void as soon as its child is stopped, tried, or forgotten.
@@ -39,11 +40,8 @@ type Turn = undefined | Effect.Effect<unknown, unknown>
 const inOrder = ({ children, graph }: SupervisorTarget): ReadonlyArray<SpecImpl> =>
   graph ? (startOrder(children.map(asNode)) as ReadonlyArray<SpecNode>).map(({ spec }) => spec) : children
 
-const byId = (children: ReadonlyArray<Child>): Map<string, Child> => {
-  const map = new Map<string, Child>()
-  for (const child of children) map.set(child.spec.id, child)
-  return map
-}
+const byId = (children: ReadonlyArray<Child>): Map<string, Child> =>
+  new Map(children.map((child) => [child.spec.id, child]))
 
 /** @internal */
 export class SupervisorNode implements Supervising {
@@ -358,12 +356,12 @@ export class SupervisorNode implements Supervising {
   /** Starts a child again and, by strategy, those that share its fate. */
   private attempt(child: Child): Turn {
     child.cancel()
-    if (this.target.strategy === "one-for-one") {
-      const started = start(child)
-      if (isNow(started)) return this.attempted(child, started)
-      return Effect.flatMap(started, (exit) => this.attempted(child, exit) ?? Effect.void)
-    }
-    return this.attemptGroup(child)
+    if (this.target.strategy !== "one-for-one") return this.attemptGroup(child)
+    const started = start(child)
+    if (isNow(started)) return this.attempted(child, started)
+    const over = (exit: Started) => this.inTurn(child, () => this.attempted(child, exit))
+    if (this.target.together) return child.startBeside(started, over)
+    return Effect.flatMap(started, (exit) => this.attempted(child, exit) ?? Effect.void)
   }
 
   private attemptGroup(child: Child): Effect.Effect<void, unknown> {

@@ -87,7 +87,8 @@ const queueing = (template: Template, queue: NonNullable<AnyOptions["queue"]>): 
 
 const membersOf = (template: Template, options: DynamicOptions<never>): SpecImpl => {
   const spec = membersSpecOf(MEMBERS, template, options)
-  return { ...spec, target: { ...(spec.target as SupervisorTarget), provides: undefined } }
+  // One that takes long to make must not keep the others from being made anew.
+  return { ...spec, target: { ...(spec.target as SupervisorTarget), provides: undefined, together: true } }
 }
 
 /** It ends by itself when it is drained, or deserted: that is the end of the pool. */

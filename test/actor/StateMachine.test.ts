@@ -101,6 +101,27 @@ describe("interceptors around a machine", () => {
         )
     })
 
+  it.effect(
+    "have the outcome of their own event, not of one that was postponed and crashes in its turn",
+    () =>
+      Effect.gen(function* () {
+        const { behavior } = boxOf({
+          Shut: { Look: Box.postpone },
+          Open: { Look: () => Effect.andThen(Effect.yieldNow, Effect.die("broken")) }
+        })
+        const Recovering = Interceptor.make({
+          handle: (next) => Effect.catchCause(next, () => Effect.succeed("recovered" as never))
+        })
+        const box = yield* supervised(behavior.pipe(Interceptor.apply(Recovering)))
+        const looks = yield* Effect.forkChild(Effect.exit(box.ask.Look()))
+        yield* Effect.yieldNow
+        assert.isUndefined(yield* box.ask.Unlock())
+        assert.strictEqual(reasonOf(yield* Fiber.join(looks)), "HandlerFailed")
+        yield* box.ask.Unlock()
+        assert.strictEqual((yield* Control.status(box)).incarnation, 2)
+      }).pipe(quiet, Effect.scoped) as Effect.Effect<void>
+  )
+
   it.effect("see each event with its answer, a declared error too; a tell succeeds when it was handled", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
@@ -178,18 +199,21 @@ describe("interceptors around a machine", () => {
     })
   )
 
-  it.effect("hear of its crash, which is that of the actor, and blames the event that crashed", () =>
-    Effect.gen(function* () {
-      const seen: Array<unknown> = []
-      const { behavior } = boxOf({ Open: { Put: () => Effect.die("slot jammed") } })
-      const box = yield* supervised(behavior.pipe(Interceptor.apply(outcomes(seen))))
-      const putting = yield* Effect.forkChild(Effect.exit(box.ask.Put({ n: 1 })), { startImmediately: true })
-      yield* Effect.yieldNow
-      yield* Effect.exit(box.ask.Unlock())
-      assert.strictEqual(reasonOf(yield* Fiber.join(putting)), "HandlerFailed")
-      assert.deepStrictEqual(seen.at(-1), ["Unlock", "slot jammed"])
-      assert.strictEqual((yield* Control.status(box)).incarnation, 2)
-    }).pipe(quiet)
+  it.effect(
+    "hear nothing of the crash of another event, which is that of the actor, and blames the event that crashed",
+    () =>
+      Effect.gen(function* () {
+        const seen: Array<unknown> = []
+        const { behavior } = boxOf({ Open: { Put: () => Effect.die("slot jammed") } })
+        const box = yield* supervised(behavior.pipe(Interceptor.apply(outcomes(seen))))
+        const putting = yield* Effect.forkChild(Effect.exit(box.ask.Put({ n: 1 })), { startImmediately: true })
+        yield* Effect.yieldNow
+        yield* Effect.exit(box.ask.Unlock())
+        assert.strictEqual(reasonOf(yield* Fiber.join(putting)), "HandlerFailed")
+        assert.deepStrictEqual(seen.at(-1), ["Unlock", undefined])
+        assert.deepStrictEqual(yield* Effect.flip(box.ask.Look()), new Empty())
+        assert.strictEqual((yield* Control.status(box)).incarnation, 2)
+      }).pipe(quiet)
   )
 })
 

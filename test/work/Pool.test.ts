@@ -72,6 +72,30 @@ describe("starting and stopping", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("members that take long to start again do so side by side, and can be stopped meanwhile", () =>
+    Effect.gen(function* () {
+      const { behavior, seen } = making("2 seconds")
+      const scope = yield* Scope.make()
+      const starting = yield* Effect.forkScoped(
+        Scope.provide(Pool.start(behavior, { size: 4, intensity: { restarts: 100, within: "1 minute" } }), scope)
+      )
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      const pool = yield* Fiber.join(starting)
+      const killAll = Effect.flatMap(pool.members, Effect.forEach(Actor.kill))
+      yield* killAll
+      yield* settle
+      assert.strictEqual((yield* pool.stats).ready, 0)
+      yield* TestClock.adjust("2 seconds")
+      yield* settle
+      assert.deepStrictEqual([(yield* pool.stats).ready, seen.built], [4, 8])
+      yield* killAll
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual([seen.built, seen.alive], [8, 0])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("a member that cannot start is a failed start of the pool, and leaves nothing", () =>
     Effect.gen(function* () {
       let started = 0
