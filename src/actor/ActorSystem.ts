@@ -152,6 +152,8 @@ const whyNot = (reason: DeadLetterReason | "gone" | "replayed"): string => {
       return "the actor restarts without its queue"
     case "Rejected":
       return "nobody there can do it"
+    case "NotStarted":
+      return "its child does not start"
     case "BufferFull":
       return `its buffer holds ${reason.capacity} events, no room is left`
   }

@@ -78,6 +78,8 @@ export interface Options<Tag extends string = string, Bare extends string = Tag>
    * the same. Default: it may take for ever.
    */
   readonly stuckAfter?: Duration.Input
+  /** Whether a child of this behavior is restarted where its child spec does not say. Default `permanent`. */
+  readonly restart?: "permanent" | "transient" | "temporary"
   /** The services it uses, for a `Supervisor.graph` to derive the order from, besides those that its child spec names. */
   readonly needs?: ReadonlyArray<{ readonly key: string }>
 }

@@ -54,6 +54,8 @@ const mailboxRules: { readonly [K in keyof Required<MailboxOptions>]: Rule } = {
   whileRestarting: countFrom(0)
 }
 
+const restarts = oneOf("permanent", "transient", "temporary")
+
 const positive: Rule = {
   holds: (value: Duration.Input) =>
     Option.exists(Duration.fromInput(value), (duration) => Duration.toMillis(duration) > 0),
@@ -74,9 +76,17 @@ const idleRules: { readonly [K in keyof Required<Idle>]: Rule } = {
 export const checkOptions = (
   actor: string,
   tags: ReadonlyArray<string>,
-  options: { readonly mailbox?: MailboxOptions; readonly idle?: Idle; readonly stuckAfter?: Duration.Input }
+  options: {
+    readonly mailbox?: MailboxOptions
+    readonly idle?: Idle
+    readonly stuckAfter?: Duration.Input
+    readonly restart?: string
+  }
 ): void => {
-  const { stuckAfter } = options
+  const { restart, stuckAfter } = options
+  if (restart !== undefined && !restarts.holds(restart as never)) {
+    throw new InvalidOption({ actor, field: "restart", value: restart, problem: restarts.problem })
+  }
   if (stuckAfter !== undefined && !positive.holds(stuckAfter as never)) {
     throw new InvalidOption({ actor, field: "stuckAfter", value: stuckAfter, problem: positive.problem })
   }

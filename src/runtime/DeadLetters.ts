@@ -3,6 +3,7 @@
  *
  * The system keeps the last 1,000 and tells whoever listens to its events about each one.
  */
+import type * as Cause from "effect/Cause"
 import type * as ExitReason from "./ExitReason.ts"
 import type { Crash } from "./suspect.ts"
 
@@ -18,6 +19,7 @@ export type { Crash }
  * - `NoMembers`: the recipient is a router with nobody to give it to.
  * - `Poisoned`: it crashed the recipient, or came back to its channel, more often than `redeliver` allows.
  * - `Rejected`: a reader of its channel said that nobody can do it.
+ * - `NotStarted`: the child that was to handle it did not start.
  * - `BufferFull`: a stage emitted more than was asked for and more than its buffer holds.
  *
  * @category models
@@ -31,6 +33,7 @@ export type DeadLetterReason =
   | { readonly _tag: "NoMembers" }
   | { readonly _tag: "Poisoned"; readonly crashes: ReadonlyArray<Crash> }
   | { readonly _tag: "Rejected" }
+  | { readonly _tag: "NotStarted"; readonly cause: Cause.Cause<unknown> }
   | { readonly _tag: "BufferFull"; readonly capacity: number }
 
 /**

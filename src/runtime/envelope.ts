@@ -225,11 +225,18 @@ export class Own extends Envelope {
 }
 
 /**
+ * What concerns the actor and not one of its runs: a restart that gives up messages keeps it.
+ *
+ * @internal
+ */
+export class Lasting extends Own {}
+
+/**
  * Work that the actor does in a turn of its own: a notice, the outcome of something started beside.
  *
  * @internal
  */
-export class Task extends Own {
+export class Task extends Lasting {
   private readonly work: () => unknown
   constructor(work: () => unknown) {
     super(-1, undefined)

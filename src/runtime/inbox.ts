@@ -9,14 +9,14 @@
 import { Admission, DEFAULT_HIGH_WATER, type MailboxOptions, type MailboxRule, type Waiter } from "./admission.ts"
 import type { DeadLetterReason, Recipient } from "./DeadLetters.ts"
 import type { Urgent } from "./dispatcher.ts"
-import { DEFAULT_PRIORITY, type Envelope, Own, Task, type Undelivered } from "./envelope.ts"
+import { DEFAULT_PRIORITY, type Envelope, Lasting, Own, Task, type Undelivered } from "./envelope.ts"
 import * as ExitReason from "./ExitReason.ts"
 import { type Item, Mailbox } from "./mailbox.ts"
 import * as State from "./state.ts"
 import type { System } from "./system.ts"
 
-/** Why a mailbox loses a message: all but what only channels know. @internal */
-export type LossReason = Exclude<DeadLetterReason, { readonly _tag: "Rejected" }>
+/** Why a mailbox loses a message: all but what only channels and stages know. @internal */
+export type LossReason = Exclude<DeadLetterReason, { readonly _tag: "Rejected" | "NotStarted" }>
 
 /**
  * Whether a message was taken in. `full`: the sender may wait for room; nothing has been recorded.
@@ -105,6 +105,11 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
     if (this.state === State.Idle) this.wake()
   }
 
+  /** Whether it finishes what it has and takes nothing new. */
+  get isDraining(): boolean {
+    return (this.control & State.DrainRequested) !== 0
+  }
+
   /** Waits for room in a full mailbox. Returns how to stop waiting, which tells whether it still did. */
   waitForRoom(waiter: Waiter): () => boolean {
     const waiters = this.admission!.waiters
@@ -188,15 +193,15 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   /** Takes everything that is queued or waits for room, in order. */
   protected loseAll(reason: LossReason): void {
     this.admission?.emptied()
-    const kept: Array<Task> = []
+    const kept: Array<Lasting> = []
     for (let item = this.next(); item !== undefined; item = this.next()) {
       const payload = this.payload()
       // A restart gives up messages, not the actor's own work: its watches outlive incarnations.
-      if (item instanceof Task && reason._tag === "Restarted") kept.push(item)
+      if (item instanceof Lasting && reason._tag === "Restarted") kept.push(item)
       else this.lose(item, payload, reason)
     }
     this.rewind()
-    for (const task of kept) this.insert(task, undefined, DEFAULT_PRIORITY)
+    for (const lasting of kept) this.insert(lasting, undefined, DEFAULT_PRIORITY)
     const waiters = this.admission?.waiters
     if (waiters === undefined || waiters.size === 0) return
     const waiting = [...waiters]

@@ -71,7 +71,7 @@ export interface AnyKey {
 export interface Options<E, R = never> {
   /** Unique among its siblings. Default: the actor's key. */
   readonly id?: string
-  /** Default `permanent`. */
+  /** Default: what its behavior says, else `permanent`. */
   readonly restart?: Restart
   /** How long it may take to stop before it is killed; `kill`: no time at all. Default 5 seconds. */
   readonly shutdown?: Duration.Input | "kill"
@@ -294,14 +294,16 @@ export const ofBehavior = (
     // What is no behavior has no name: `validate` refuses it.
     options.id ?? (isBehavior(behavior) ? implOf(behavior as never).name : (undefined as never)),
     { _tag: "actor", behavior, provides },
-    withNeedsOf(behavior, options),
+    withThoseOf(behavior, options),
     options.shutdown ?? SHUTDOWN,
     options.startTimeout ?? START_TIMEOUT
   )
 
-/** What a behavior needs its child does, besides what its spec names. */
-const withNeedsOf = (behavior: unknown, options: Options<never, unknown>): Options<never, unknown> => {
-  const needs = isBehavior(behavior) ? implOf(behavior as never).options.needs : undefined
+/** What a behavior needs its child does, besides what its spec names; and how it is restarted, where that does not say. */
+const withThoseOf = (behavior: unknown, given: Options<never, unknown>): Options<never, unknown> => {
+  if (!isBehavior(behavior)) return given
+  const { needs, restart } = implOf(behavior as never).options
+  const options = restart === undefined || given.restart !== undefined ? given : { ...given, restart }
   if (needs === undefined || (options.needs !== undefined && !Array.isArray(options.needs))) return options
   return { ...options, needs: [...needs, ...(options.needs ?? [])] }
 }

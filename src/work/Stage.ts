@@ -8,7 +8,8 @@
  *
  * A restart changes nothing between stages: subscriptions, demand and buffered events belong to the actor, as its mailbox
  * does. A batch that crashes its consumer is lost as any message is, unless `delivery: "at-least-once"` has it given back.
- * When a stage ends for good its consumers end with it, unless their subscription's `cancel` says otherwise.
+ * When a stage ends for good its consumers end with it, unless their subscription's `cancel` says otherwise. In a tree a stage
+ * that ends in order is not restarted, unless its child spec says otherwise: it has given on all there was.
  *
  * **Example** (Numbers, doubled and added up)
  *
@@ -40,6 +41,7 @@ import * as Stream from "effect/Stream"
 import { type ActorRef, isActorRef } from "../actor/ActorRef.ts"
 import type { Protocol } from "../actor/Protocol.ts"
 import { defineStage, type machinery } from "./stageDefinition.ts"
+import { type ForEach, type MapEach, ofEach } from "./stageEach.ts"
 import { fromStream, type ProducerEnded, toStream } from "./stageStreams.ts"
 import type { SubscribeOptions } from "./stageSubscription.ts"
 import { type ConsumerSupervisorClass, defineConsumerSupervisor } from "./stageSupervisor.ts"
@@ -55,6 +57,7 @@ import type {
 
 export { ask, cancel, setDemand, type Status, status, subscribe } from "./stageCalls.ts"
 export { UnknownPartition } from "./stageDispatchers.ts"
+export type { EachOptions, ForEach, MapEach } from "./stageEach.ts"
 export { prefetch, ProducerEnded } from "./stageStreams.ts"
 export {
   InvalidStageOption,
@@ -135,7 +138,8 @@ export const Producer =
   }
 
 /**
- * Defines a consumer: `class Printer extends Stage.Consumer<Printer>()("app/Printer", Schema.Int) {}`.
+ * Defines a consumer: `class Printer extends Stage.Consumer<Printer>()("app/Printer", Schema.Int) {}`. One without messages of its
+ * own can be a function: `Printer.forEach((n) => Console.log(n), { subscribeTo: [Numbers] })`.
  *
  * @category constructors
  * @since 0.1.0
@@ -146,8 +150,10 @@ export const Consumer =
     id: Id,
     takes: S,
     messages?: Own<P>
-  ): ConsumerClass<Self, Id, S["Type"], P> =>
-    defineStage(id, { consumes: true, emits: false }, { takes }, messages ?? {}) as never
+  ): ConsumerClass<Self, Id, S["Type"], P> & ForEach<Self, S["Type"], P> => {
+    const stage = defineStage(id, { consumes: true, emits: false }, { takes }, messages ?? {})
+    return Object.assign(stage as object, { forEach: ofEach(stage as never) }) as never
+  }
 
 /**
  * Defines a stage that takes events and emits what it makes of them:
@@ -155,6 +161,37 @@ export const Consumer =
  *
  * It handles events only while somebody wants what it makes of them. Where that is more than was asked for, the rest is
  * buffered.
+ *
+ * One without messages of its own can be a function: `Doubled.map((n) => n * 2, { subscribeTo: [Numbers] })`. It may be an effect,
+ * several of which run at a time.
+ *
+ * **Example** (Read ahead, worked on by a pool, written down)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Queue, Schema, Stream } from "effect"
+ * import { Actor, Pool, Stage, Supervisor } from "effect-otp"
+ *
+ * class Counter extends Actor.Service<Counter>()("docs/Counter", {
+ *   Letters: { payload: { text: Schema.String }, success: Schema.Int }
+ * }) {}
+ * const CounterLive = Counter.behavior(Effect.succeed(Counter.of({ Letters: ({ text }) => text.length })))
+ *
+ * class Texts extends Stage.Producer<Texts>()("docs/Texts", Schema.String) {}
+ * class Sizes extends Stage.ProducerConsumer<Sizes>()("docs/Sizes", { takes: Schema.String, emits: Schema.Int }) {}
+ * class Written extends Stage.Consumer<Written>()("docs/Written", Schema.Int) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const written = yield* Queue.unbounded<number>()
+ *   const Tree = Supervisor.make("texts", { children: [
+ *     Pool.child(CounterLive, { size: 2 }),
+ *     Texts.from(Stream.make("one", "three", "nineteen")),
+ *     Sizes.map((text) => Counter.use((counter) => counter.ask.Letters({ text })), { subscribeTo: [Texts], concurrency: 4 }),
+ *     Written.forEach((size) => Queue.offer(written, size), { subscribeTo: [Sizes] })
+ *   ] })
+ *   return yield* Queue.takeN(written, 3).pipe(Effect.provide(Supervisor.layer(Tree)))
+ * })
+ * await Effect.runPromise(program) // => [3, 5, 8]
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -165,8 +202,10 @@ export const ProducerConsumer =
     id: Id,
     schemas: { readonly takes: I; readonly emits: O },
     messages?: Own<P>
-  ): ProducerConsumerClass<Self, Id, I["Type"], O["Type"], P> =>
-    defineStage(id, { consumes: true, emits: true }, schemas, messages ?? {}) as never
+  ): ProducerConsumerClass<Self, Id, I["Type"], O["Type"], P> & MapEach<Self, I["Type"], O["Type"], P> => {
+    const stage = defineStage(id, { consumes: true, emits: true }, schemas, messages ?? {})
+    return Object.assign(stage as object, { map: ofEach(stage as never) }) as never
+  }
 
 /**
  * Defines a consumer that starts a child for each event:

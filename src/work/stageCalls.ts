@@ -7,7 +7,7 @@ import type { ActorRef } from "../actor/ActorRef.ts"
 import { slotOf } from "../actor/ActorRef.ts"
 import type { AskError } from "../actor/AskError.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
-import { coreOf, type DemandMode } from "./stageCore.ts"
+import { type AttachMessage, coreOf, type DemandMode, post } from "./stageCore.ts"
 import { refusalOf } from "./stageDefinition.ts"
 import {
   checkSubscribeOptions,
@@ -20,22 +20,16 @@ import {
 import type { Emitted, Fits, Taken } from "./stageTypes.ts"
 
 interface Asks {
-  readonly Attach: (payload: unknown) => Effect.Effect<SubscriptionImpl, AskError>
+  readonly Attach: (payload: AttachMessage) => Effect.Effect<SubscriptionImpl, AskError>
   readonly Confirm: (payload: unknown) => Effect.Effect<void, AskError | SubscriptionRefused>
 }
 
-interface Tells {
-  readonly Ask: (payload: unknown) => Effect.Effect<void>
-  readonly Cancel: (payload: unknown) => Effect.Effect<void>
-  readonly SetDemand: (payload: DemandMode) => Effect.Effect<void>
-}
-
 const asks = (ref: object): Asks => (ref as { readonly ask: Asks }).ask
-const tells = (ref: object): Tells => (ref as { readonly tell: Tells }).tell
 
 /**
  * Subscribes a running consumer to a running producer. Completes when the producer has taken the subscription, which then
- * outlives restarts of both.
+ * outlives restarts of both. Either may take as long as an ask may; where one does not answer in time, or the caller is
+ * interrupted, there is no subscription.
  *
  * **Example** (Subscribed by hand)
  *
@@ -70,12 +64,19 @@ export const subscribe = <C, A>(
   options: SubscribeOptions<Taken<C>> & { readonly to: ActorRef<A> } & Fits<Emitted<A>, Taken<C>>
 ): Effect.Effect<Subscription, SubscriptionRefused | AskError> =>
   Effect.suspend(() => {
-    const { to, ...rest } = options as SubscribeOptions & { readonly to: ActorRef<A> }
+    const { to, ...rest } = options as unknown as SubscribeOptions & { readonly to: ActorRef<unknown> }
     checkSubscribeOptions(consumer.path, rest)
-    return Effect.flatMap(asks(consumer).Attach({ to, options: rest }), (subscription) => {
+    const attempt: AttachMessage["attempt"] = { subscription: undefined }
+    const attached = Effect.flatMap(asks(consumer).Attach({ to, options: rest, attempt }), (subscription) => {
       if (subscription.refusal !== undefined || slotOf(to).isEnded) return Effect.fail(refusalOf(subscription))
       return Effect.as(asks(to).Confirm(subscription), subscription)
     })
+    return Effect.onError(attached, (cause) =>
+      Effect.sync(() => {
+        const isRefused = cause.reasons.some((reason) => reason._tag === "Fail" && reason.error._tag !== "AskError")
+        if (attempt.subscription !== undefined && !isRefused) post(slotOf(consumer), "Detach", attempt.subscription)
+      })
+    )
   })
 
 /**
@@ -89,10 +90,13 @@ export const cancel = (
   subscription: Subscription,
   reason: ExitReason.ExitReason = ExitReason.Normal
 ): Effect.Effect<void> =>
-  Effect.suspend(() => tells(subscription.producer).Cancel({ subscription, reason, continues: true, ended: false }))
+  Effect.sync(() =>
+    post(slotOf(subscription.producer), "Cancel", { subscription, reason, continues: true, ended: false })
+  )
 
 /**
- * Asks for more events on a subscription whose `demand` is `manual`: a whole number of 1 or more, else a defect.
+ * Asks for more events on a subscription whose `demand` is `manual`: a whole number of 1 or more. Anything else is a defect,
+ * `InvalidStageOption`.
  *
  * @category subscribing
  * @since 0.1.0
@@ -101,13 +105,16 @@ export const ask: {
   (count: number): (subscription: Subscription) => Effect.Effect<void>
   (subscription: Subscription, count: number): Effect.Effect<void>
 } = dual(2, (subscription: Subscription, count: number): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (Number.isInteger(count) && count >= 1) {
-      return tells(subscription.producer).Ask({ subscription, count, handled: 0 })
+  Effect.sync(() => {
+    const { consumer, demand, producer } = subscription
+    const refuse = (field: string, value: unknown, problem: string): never => {
+      throw new InvalidStageOption({ stage: consumer.path, field, value, problem })
     }
-    const problem = "must be a whole number of 1 or more"
-    const { path } = subscription.consumer
-    return Effect.die(new InvalidStageOption({ stage: path, field: "the count of Stage.ask", value: count, problem }))
+    if (!Number.isSafeInteger(count) || count < 1) {
+      refuse("the count of Stage.ask", count, "must be a whole number of 1 or more")
+    }
+    if (demand !== "manual") refuse("demand", demand, "must be manual for Stage.ask, else it asks by itself")
+    post(slotOf(producer), "Ask", { subscription, count, handled: 0 })
   })
 )
 
@@ -118,8 +125,10 @@ export const ask: {
  * @category subscribing
  * @since 0.1.0
  */
-export const setDemand = <A>(producer: ActorRef<A>, mode: "forward" | "accumulate"): Effect.Effect<void> =>
-  Effect.suspend(() => tells(producer).SetDemand(mode))
+export const setDemand = <A extends { readonly "~emits": unknown }>(
+  producer: ActorRef<A>,
+  mode: "forward" | "accumulate"
+): Effect.Effect<void> => Effect.sync(() => post(slotOf(producer), "SetDemand", mode satisfies DemandMode))
 
 /**
  * What can be seen of a running stage.

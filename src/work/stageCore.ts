@@ -9,14 +9,12 @@
  * 3. A batch is one message and one turn. One that there is no demand for stays a message.
  */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Tracer from "effect/Tracer"
 import type { ActorRef, Endable } from "../actor/ActorRef.ts"
 import { slotOf } from "../actor/ActorRef.ts"
 import * as Stash from "../actor/Stash.ts"
 import type { DeadLetterReason } from "../runtime/DeadLetters.ts"
-import { Own } from "../runtime/envelope.ts"
+import { Lasting } from "../runtime/envelope.ts"
 import * as ExitReason from "../runtime/ExitReason.ts"
 import type { Slot } from "../runtime/slot.ts"
 import type { BufferOptions } from "./stageBuffer.ts"
@@ -57,6 +55,14 @@ export interface AskMessage {
   readonly handled: number
 }
 
+/** @internal */
+export interface AttachMessage {
+  readonly to: ActorRef<unknown>
+  readonly options: SubscribeOptions
+  /** What came of it, for whoever gives up waiting. */
+  readonly attempt: { subscription: SubscriptionImpl | undefined }
+}
+
 /** The end of a subscription, told to one side. It waits for nobody's demand. @internal */
 export interface Cancellation {
   readonly subscription: SubscriptionImpl
@@ -84,6 +90,11 @@ export const openCore = (ref: ActorRef<unknown>, config: Config): Core => {
     cores.delete(slot)
     core.finish(reason)
   })
+  if (config.consumes) {
+    slot.follow(() => {
+      if (slot.isDraining) core.leaveProducers()
+    })
+  }
   return core
 }
 
@@ -99,11 +110,13 @@ export class Core {
   private callbacks: Callbacks = {}
   private outbox: Array<Effect.Effect<void>> = []
   /** Asks that came while demand accumulates. */
-  private accumulated: ReadonlyArray<AskMessage> = []
+  private accumulated: Array<AskMessage> = []
   /** Subscriptions that the init of the run before had made. */
   private readonly former = new Set<Source>()
   private announced: ReadonlyArray<SubscriptionImpl> = []
   private initializing = false
+  /** Why it ends once what it has made is taken. */
+  private ending: ExitReason.ExitReason | undefined = undefined
   private stash = Stash.makeUnsafe({ capacity: Infinity })
   /** The messages in the stash, and the one that was let out of it. */
   private held: Array<Delivery | Cancellation> = []
@@ -116,8 +129,14 @@ export class Core {
     this.mode = config.demand
     this.consumes = config.consumes
     if (emits !== undefined) {
-      this.outlet = new Outlet(emits.buffer, emits.dispatcher(), (delivery) =>
-        this.tell(delivery.subscription.consumer, "Events", delivery)
+      this.outlet = new Outlet(
+        emits.buffer,
+        emits.dispatcher(),
+        (delivery) => this.tell(delivery.subscription.consumer, "Events", delivery),
+        ({ subscription }, defect) => {
+          const reason = ExitReason.Failed(Cause.die(defect))
+          post(this.slot, "Cancel", { subscription, reason, continues: true, ended: false })
+        }
       )
     }
   }
@@ -146,16 +165,18 @@ export class Core {
     }
     for (const source of restarted) if (!this.former.has(source)) this.resume(source)
     this.former.clear()
-    if ((this.outlet?.wanted ?? 0) > 0) this.tell(this.ref, "Pull")
+    if ((this.outlet?.wanted ?? 0) > 0) post(this.slot, "Pull")
+    if (this.ending !== undefined) this.end(this.ending)
     if (callbacks.subscribed !== undefined && this.announced.length > 0) this.slot.continueWith(() => this.announce())
     return this.flush()
   }
 
   private resume(source: Source): void {
     const { subscription } = source
-    this.tell(subscription.producer, "Resume", { subscription, epoch: source.resume() })
+    const producer = slotOf(subscription.producer)
+    post(producer, "Resume", { subscription, epoch: source.resume() })
     const count = source.more()
-    if (count > 0) this.tell(subscription.producer, "Ask", { subscription, count, handled: 0 })
+    if (count > 0) post(producer, "Ask", { subscription, count, handled: 0 })
   }
 
   private announce(): Work {
@@ -186,18 +207,20 @@ export class Core {
       return this.flush()
     }
     const unwatch = slotOf(subscription.consumer).watch((reason) =>
-      this.post("Cancel", { subscription, reason, continues: true, ended: true })
+      post(this.slot, "Cancel", { subscription, reason, continues: true, ended: true })
     )
     this.unwatchers.set(subscription, unwatch)
     return chain(this.callbacks.joined?.(subscription), () => this.onAsk({ subscription, count, handled: 0 }))
   }
 
   onAsk(message: AskMessage): Work {
+    const { count, handled, subscription } = message
+    this.outlet!.acknowledge(subscription, handled)
     if (this.mode === "accumulate") {
-      this.accumulated = [...this.accumulated, message]
-      return undefined
+      if (count > 0) this.accumulated.push({ ...message, handled: 0 })
+      return this.flush()
     }
-    this.outlet!.ask(message.subscription, message.count, message.handled)
+    this.outlet!.ask(subscription, count)
     return this.pull()
   }
 
@@ -218,7 +241,7 @@ export class Core {
     this.mode = mode
     if (mode === "accumulate") return undefined
     // Each as it came, so that the handler sees the demands of single consumers.
-    for (const message of this.accumulated) this.tell(this.ref, "Ask", message)
+    for (const message of this.accumulated) post(this.slot, "Ask", message)
     this.accumulated = []
     return this.flush()
   }
@@ -248,6 +271,11 @@ export class Core {
     return this.flush()
   }
 
+  /** Events that were dead letters: of a stage that emits they are its own, else it handles them, counted by nobody. */
+  onEmit(events: ReadonlyArray<unknown>): unknown {
+    return this.outlet === undefined ? this.callbacks.events!(events, undefined as never) : this.emit(events)
+  }
+
   /** Does something in a turn of its own, once all that has been emitted is taken. */
   whenTaken(work: () => unknown): Work {
     this.outlet!.whenTaken(() => this.slot.post(work))
@@ -259,7 +287,7 @@ export class Core {
     const dropped = outlet.emit(events)
     this.lose(dropped, { _tag: "BufferFull", capacity: outlet.buffer.capacity })
     // In a turn of its own, so that a handler whose events nobody selects keeps nobody else waiting.
-    if (this.callbacks.demand !== undefined && outlet.missing > 0) this.tell(this.ref, "Pull")
+    if (this.callbacks.demand !== undefined && outlet.missing > 0) post(this.slot, "Pull")
   }
 
   private lose(events: ReadonlyArray<unknown>, reason: DeadLetterReason): void {
@@ -286,17 +314,36 @@ export class Core {
     const target = slotOf(producer)
     if (!target.isEnded && coreOf(target)?.outlet === undefined) this.refuse(subscription)
     else {
-      if (!target.isEnded) this.tell(producer, "Subscribe", { subscription, count: source.more() }, untraced)
+      post(target, "Subscribe", { subscription, count: source.more() })
       source.unwatch = this.watchProducer(producer, subscription)
     }
     return subscription
   }
 
-  onAttach({ options, to }: { readonly to: ActorRef<unknown>; readonly options: SubscribeOptions }): unknown {
+  onAttach({ attempt, options, to }: AttachMessage): unknown {
     const subscription = this.subscribe(to, options)
+    attempt.subscription = subscription
     const announced = asEffect(this.callbacks.subscribed?.(subscription))
     const work = inOrder(this.flush(), announced)
     return work === undefined ? subscription : Effect.as(work, subscription)
+  }
+
+  /** Whoever subscribed it has given up before it was known to be taken: as if nothing had been. */
+  onDetach(subscription: SubscriptionImpl): void {
+    const source = this.sources.get(subscription)
+    if (source === undefined) return
+    this.forget(source)
+    this.tellCancel(subscription, ExitReason.Normal)
+  }
+
+  /** Takes no more, and lets others have what it has asked for and not got. */
+  leaveProducers(): void {
+    for (const { subscription } of this.sources.values()) coreOf(slotOf(subscription.producer))?.leave(subscription)
+  }
+
+  /** A consumer goes: nothing more is sent there, from now on. */
+  private leave(subscription: SubscriptionImpl): void {
+    if (this.outlet?.leave(subscription) === true) post(this.slot, "Pull")
   }
 
   onEvents(delivery: Delivery): unknown {
@@ -319,7 +366,7 @@ export class Core {
     if (this.holds(cancellation)) return this.stash.keep
     this.forget(source)
     return chain(this.callbacks.cancelled?.(subscription, reason), () => {
-      if (endsWith(subscription, reason)) this.end(reason)
+      if (endsWith(subscription, reason) && !this.hasOther(reason)) this.end(reason)
       else this.release()
       return this.flush()
     })
@@ -328,9 +375,24 @@ export class Core {
   private handled(source: Source, delivery: Delivery): Work {
     const { subscription } = source
     const more = source.done(delivery)
-    if (more !== undefined) this.ask(subscription.producer, { subscription, ...more })
+    if (more !== undefined) this.ask(subscription, more)
     this.release()
     return this.flush()
+  }
+
+  private ask(
+    subscription: SubscriptionImpl,
+    { count, handled }: { readonly count: number; readonly handled: number }
+  ): void {
+    const asked = this.slot.isDraining ? 0 : count
+    post(slotOf(subscription.producer), "Ask", { subscription, count: asked, handled })
+  }
+
+  /** Whether an orderly end is that of one producer among several, and the others go on. */
+  private hasOther(reason: ExitReason.ExitReason): boolean {
+    if (ExitReason.isAbnormal(reason)) return false
+    for (const { subscription } of this.sources.values()) if (subscription.cancel === "permanent") return true
+    return false
   }
 
   private refuse(subscription: SubscriptionImpl): void {
@@ -348,6 +410,7 @@ export class Core {
   /** What it has taken in and made something of is given on first, where the end is an orderly one. */
   private end(reason: ExitReason.ExitReason): void {
     const { outlet, slot } = this
+    this.ending = reason
     if (outlet === undefined || outlet.lines.size === 0 || ExitReason.isAbnormal(reason)) slot.stop(reason)
     else outlet.whenTaken(() => slot.stop(reason))
   }
@@ -391,22 +454,18 @@ export class Core {
     })
   }
 
-  private tell(to: ActorRef<unknown>, tag: string, payload?: unknown, how = asItIs): void {
-    this.outbox.push(how((to.tell as unknown as Tells)[tag]!(payload)))
-  }
-
-  /** Without a span: what is made of it is no part of what was handled. */
-  private ask(producer: ActorRef<unknown>, message: AskMessage): void {
-    const slot = slotOf(producer)
-    if (slot.offer(slot.program.tags.indexOf("Ask"), message) === "full") this.tell(producer, "Ask", message)
+  private tell(to: ActorRef<unknown>, tag: string, payload?: unknown): void {
+    this.outbox.push((to.tell as unknown as Tells)[tag]!(payload))
   }
 
   private tellCancel(subscription: SubscriptionImpl, reason: ExitReason.ExitReason): void {
-    this.tell(subscription.producer, "Cancel", { subscription, reason, continues: true, ended: false })
+    post(slotOf(subscription.producer), "Cancel", { subscription, reason, continues: true, ended: false })
   }
 
+  /** Behind all events that are still to be told. */
   private tellCancelled(subscription: SubscriptionImpl, reason: ExitReason.ExitReason): void {
-    this.tell(subscription.consumer, "Cancelled", { subscription, reason, continues: true, ended: false })
+    const cancellation = { subscription, reason, continues: true, ended: false }
+    this.outbox.push(Effect.sync(() => post(slotOf(subscription.consumer), "Cancelled", cancellation)))
   }
 
   private watchProducer(producer: Endable, subscription: SubscriptionImpl): () => void {
@@ -414,23 +473,18 @@ export class Core {
   }
 
   private postCancelled(subscription: SubscriptionImpl, reason: ExitReason.ExitReason): void {
-    this.post("Cancelled", { subscription, reason, continues: true, ended: true })
-  }
-
-  /** A message to itself that no bound of the mailbox keeps out. */
-  private post(tag: string, payload: Cancellation): void {
-    this.slot.postOwn(new Own(this.slot.program.tags.indexOf(tag), payload))
+    post(this.slot, "Cancelled", { subscription, reason, continues: true, ended: true })
   }
 }
 
-const asItIs = (tell: Effect.Effect<void>): Effect.Effect<void> => tell
-
-/** The events of a subscription are no part of what led to it. */
-const untraced = (tell: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.updateContext(
-    tell,
-    (context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context) as typeof context
-  )
+/**
+ * What stages say to each other about demand. No bound of a mailbox and no restart keeps it out, so that nobody waits for what was
+ * dropped, nor for room where another waits for room with him. It has no span: what is made of it is no part of what was handled.
+ *
+ * @internal
+ */
+export const post = (to: Slot, tag: string, payload?: unknown): void =>
+  to.postOwn(new Lasting(to.program.tags.indexOf(tag), payload))
 
 /** For where there is no turn to tell something in. */
 const tellNow = ({ tellUnsafe }: ActorRef<unknown>, tag: string, payload: unknown): void =>
@@ -439,8 +493,8 @@ const tellNow = ({ tellUnsafe }: ActorRef<unknown>, tag: string, payload: unknow
 const endsWith = ({ cancel }: SubscriptionImpl, reason: ExitReason.ExitReason): boolean =>
   cancel === "permanent" || (cancel === "transient" && ExitReason.isAbnormal(reason))
 
-/** What a handler returned, where it is more than a value. */
-const asEffect = (result: unknown): Effect.Effect<unknown, unknown> | undefined => {
+/** What a handler returned, where it is more than a value. @internal */
+export const asEffect = (result: unknown): Effect.Effect<unknown, unknown> | undefined => {
   if (typeof result !== "object" || result === null) return undefined
   if (Effect.isEffect(result)) return result as Effect.Effect<unknown, unknown>
   return isGenerator(result) ? Effect.gen(() => result) : undefined

@@ -8,9 +8,11 @@ import * as Actor from "../actor/Actor.ts"
 import { ActorContext, slotOf as slotOfTurn } from "../actor/ActorContext.ts"
 import type { ActorRef } from "../actor/ActorRef.ts"
 import type { Protocol } from "../actor/Protocol.ts"
+import type { MailboxOptions } from "../runtime/admission.ts"
 import type { BufferOptions } from "./stageBuffer.ts"
 import {
   type AskMessage,
+  type AttachMessage,
   type Callbacks,
   type Cancellation,
   type Config,
@@ -48,6 +50,7 @@ export const machinery = {
   Emit: { payload: Schema.Unknown },
   Pull: {},
   Attach: { payload: Schema.Unknown, success: Schema.Unknown },
+  Detach: { payload: Schema.Unknown },
   Confirm: { payload: Schema.Unknown, error: SubscriptionRefused },
   SetDemand: { payload: Schema.Unknown }
 } as const satisfies Protocol
@@ -62,9 +65,10 @@ const machineryOf = (core: Core): Readonly<Record<keyof typeof machinery, Handle
   Resume: (message: { readonly subscription: SubscriptionImpl; readonly epoch: number }) => core.onResume(message),
   Events: (message: Delivery) => core.onEvents(message),
   Cancelled: (message: Cancellation) => core.onCancelled(message),
-  Emit: ({ events }: { readonly events: ReadonlyArray<unknown> }) => core.emit(events),
+  Emit: ({ events }: { readonly events: ReadonlyArray<unknown> }) => core.onEmit(events),
   Pull: () => core.pull(),
-  Attach: (message: { readonly to: ActorRef<unknown>; readonly options: SubscribeOptions }) => core.onAttach(message),
+  Attach: (message: AttachMessage) => core.onAttach(message),
+  Detach: (subscription: SubscriptionImpl) => core.onDetach(subscription),
   Confirm: (subscription: SubscriptionImpl) =>
     core.outlet?.lines.has(subscription) === true ? undefined : Effect.fail(refusalOf(subscription)),
   SetDemand: (mode: DemandMode) => core.onSetDemand(mode)
@@ -85,6 +89,7 @@ interface Kind {
 }
 
 interface StageOptions extends EmittingOptions<never> {
+  readonly mailbox?: MailboxOptions
   readonly subscribeTo?: ReadonlyArray<UpstreamKey | (SubscribeOptions & { readonly to: UpstreamKey })>
 }
 
@@ -118,7 +123,12 @@ export const defineStage = (
       const run = (handlers: Effect.Effect<Callbacks, unknown>) => runInit(self, config, upstreams, handlers)
       const wrapped = typeof init === "function" ? (args: unknown) => run(init(args)) : run(init)
       const needs = upstreams.map(({ to }) => to)
-      return (behavior as (init: unknown, options: unknown) => unknown)(wrapped, { needs, ...own })
+      return (behavior as (init: unknown, options: unknown) => unknown)(wrapped, {
+        needs,
+        // One that has ended in order has taken, and given on, all there was.
+        restart: "transient",
+        ...own
+      })
     },
     emit: (events: ReadonlyArray<unknown>) => Effect.flatMap(ownCore, (core) => core.emit(events) ?? Effect.void),
     whenTaken,
@@ -172,6 +182,7 @@ const configOf = (stage: string, kind: Kind, options: StageOptions): Config => {
   const refuse = (field: string, value: unknown, problem: string): never => {
     throw new InvalidStageOption({ stage, field, value, problem })
   }
+  if (kind.consumes) checkMailbox(options.mailbox, refuse)
   if (demand !== "forward" && demand !== "accumulate") refuse("demand", demand, "must be forward or accumulate")
   if (!kind.emits) return { consumes: true, emits: undefined, demand }
   const { keep = "last", size = kind.consumes ? Infinity : 10_000 } = buffer
@@ -183,6 +194,26 @@ const configOf = (stage: string, kind: Kind, options: StageOptions): Config => {
   return { consumes: kind.consumes, demand, emits: { buffer: made, dispatcher: dispatcherOf(dispatcher, refuse) } }
 }
 
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) < 2 ** 32
+
+/** Events that were asked for are to be taken: one that is dropped would be waited for. */
+const checkMailbox = (
+  { bytes, capacity, overflow = "suspend", whileRestarting }: MailboxOptions = {},
+  refuse: (field: string, value: unknown, problem: string) => never
+): void => {
+  if (overflow !== "suspend" && (capacity !== undefined || bytes !== undefined)) {
+    refuse(
+      "mailbox.overflow",
+      overflow,
+      "must be suspend where it takes events: how many there are is said by maxDemand"
+    )
+  }
+  if (whileRestarting !== undefined) {
+    const problem = "cannot be said where it takes events: how many there are is said by maxDemand"
+    refuse("mailbox.whileRestarting", whileRestarting, problem)
+  }
+}
+
 const dispatcherOf = (
   dispatching: NonNullable<StageOptions["dispatcher"]>,
   refuse: (field: string, value: unknown, problem: string) => never
@@ -190,9 +221,10 @@ const dispatcherOf = (
   if (dispatching === "demand") return () => new DemandDispatcher()
   if (dispatching === "broadcast") return () => new BroadcastDispatcher()
   const { by, key = (event: unknown) => event, partitions } = dispatching as ByKey<unknown> & Partial<ByName<unknown>>
-  const names = typeof partitions === "number" ? Array.from({ length: partitions || 0 }, (_, n) => n) : partitions
-  if (!Array.isArray(names) || names.length === 0) {
-    return refuse("dispatcher", dispatching, "must be demand, broadcast or have a number of partitions, or their names")
+  const names = isCount(partitions) ? Array.from({ length: partitions }, (_, n) => n) : partitions
+  if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length) {
+    const problem = "must be demand, broadcast or have a number of partitions, or their names, each once"
+    return refuse("dispatcher", dispatching, problem)
   }
   const of = by ?? byHash(names, key)
   return () => new PartitionDispatcher({ partitions: names, of })

@@ -16,6 +16,8 @@ import type { SubscriptionRefused } from "./stageSubscription.ts"
 export interface Dispatcher {
   /** How many events it can take. */
   readonly wanted: number
+  /** What subscriptions say besides how much they want. */
+  readonly takes: "selector" | "partition" | undefined
   /** A reason where this line cannot be taken. */
   add(line: Line): Pick<SubscriptionRefused, "reason" | "partition"> | undefined
   /** Forgets a line. What comes back, of what it has not handled, is for others. */
@@ -38,6 +40,7 @@ export class DemandDispatcher implements Dispatcher {
   /** The one that wants most first; among equals the one that has waited longest. */
   private readonly lines: Array<Line> = []
   wanted = 0
+  readonly takes = undefined
   readonly aside = NOTHING
   readonly mark = () => always
 
@@ -83,11 +86,14 @@ export class DemandDispatcher implements Dispatcher {
 /** Each event goes to all lines, at the pace of the slowest. @internal */
 export class BroadcastDispatcher implements Dispatcher {
   private readonly lines: Array<Line> = []
+  readonly takes = "selector"
   readonly aside = NOTHING
   readonly mark = () => always
 
   get wanted(): number {
-    return this.lines.length === 0 ? 0 : Math.min(...this.lines.map(({ pending }) => pending))
+    let wanted = Infinity
+    for (const { isBroken, pending } of this.lines) if (!isBroken && pending < wanted) wanted = pending
+    return wanted === Infinity ? 0 : wanted
   }
 
   add(line: Line) {
@@ -109,20 +115,26 @@ export class BroadcastDispatcher implements Dispatcher {
   }
 
   dispatch(events: ReadonlyArray<unknown>): ReadonlyArray<unknown> {
-    let rest = events
-    for (let { wanted } = this; rest.length > 0 && wanted > 0; { wanted } = this) {
-      const some = rest.slice(0, wanted)
-      for (const line of this.lines) sendSelected(line, some)
-      rest = rest.slice(some.length)
+    let sent = 0
+    for (let { wanted } = this; sent < events.length && wanted > 0; { wanted } = this) {
+      const some = events.slice(sent, sent + wanted)
+      for (const line of this.lines) if (!line.isBroken) sendSelected(line, some)
+      sent += some.length
     }
-    return rest
+    return sent === 0 ? events : events.slice(sent)
   }
 }
 
-/** What a line does not select it has not got: it still wants as many. */
+/** What a line does not select it has not got: it still wants as many. A selector that throws is nobody's fault but its own. */
 const sendSelected = (line: Line, events: ReadonlyArray<unknown>): void => {
   const { selector } = line.subscription
-  const selected = selector === undefined ? events : events.filter((event) => selector(event))
+  if (selector === undefined) return line.send(events)
+  let selected: ReadonlyArray<unknown>
+  try {
+    selected = events.filter((event) => selector(event))
+  } catch (defect) {
+    return line.breaks(defect)
+  }
   if (selected.length > 0) line.send(selected)
 }
 
@@ -187,6 +199,7 @@ export class PartitionDispatcher implements Dispatcher {
   private readonly partitions: ReadonlyMap<unknown, Partition>
   /** Below 0: more is set aside than others may ask for. */
   private waiting = 0
+  readonly takes = "partition"
 
   constructor(partitioning: Partitioning) {
     this.partitioning = partitioning
@@ -231,20 +244,20 @@ export class PartitionDispatcher implements Dispatcher {
   }
 
   dispatch(events: ReadonlyArray<unknown>): ReadonlyArray<unknown> {
-    const some = events.slice(0, this.wanted)
-    const rest = events.slice(some.length)
-    // All are found before any is taken: a mistake leaves nothing half done.
-    const placed = some.map((event) => this.find(event))
+    // All are found before any is taken: a mistake leaves nothing half done, and nothing wrong in the buffer.
+    const placed = events.map((event) => this.find(event))
     const touched = new Set<Partition>()
-    for (const [n, partition] of placed.entries()) {
+    let taken = 0
+    // Events that nobody wants leave room for others.
+    for (; taken < events.length && (placed[taken] === undefined || this.waiting > 0); taken++) {
+      const partition = placed[taken]
       if (partition === undefined) continue
       this.waiting--
-      partition.queue.push(some[n])
+      partition.queue.push(events[taken])
       touched.add(partition)
     }
     for (const partition of touched) partition.flush()
-    // Events that nobody wants leave room for others.
-    return rest.length > 0 && this.wanted > 0 ? this.dispatch(rest) : rest
+    return taken === 0 ? events : events.slice(taken)
   }
 
   private find(event: unknown): Partition | undefined {

@@ -28,11 +28,27 @@ export class Line {
    * dead letter.
    */
   unacknowledged: Array<Delivery> = []
+  /** Its selector has thrown: it is to be cancelled, and gets nothing until then. */
+  isBroken = false
+  /** It takes nothing new any more, and handles what it has. */
+  hasLeft = false
   private readonly deliver: (delivery: Delivery) => void
+  private readonly broken: (line: Line, defect: unknown) => void
 
-  constructor(subscription: SubscriptionImpl, deliver: (delivery: Delivery) => void) {
+  constructor(
+    subscription: SubscriptionImpl,
+    deliver: (delivery: Delivery) => void,
+    broken: (line: Line, defect: unknown) => void = () => undefined
+  ) {
     this.subscription = subscription
     this.deliver = deliver
+    this.broken = broken
+  }
+
+  /** Nothing can be selected for it. */
+  breaks(defect: unknown): void {
+    this.isBroken = true
+    this.broken(this, defect)
   }
 
   /** Sends events that were asked for, in messages no larger than a batch. */
@@ -49,7 +65,7 @@ export class Line {
     const { unacknowledged } = this
     const open = unacknowledged.findIndex(({ events, sent }) => sent + events.length > handled)
     const done = unacknowledged.splice(0, open < 0 ? unacknowledged.length : open)
-    if (done.length > 0 && unacknowledged.length > 0) this.deliver(unacknowledged[0]!)
+    if (done.length > 0 && unacknowledged.length > 0 && !this.hasLeft) this.deliver(unacknowledged[0]!)
   }
 
   /** Another run of the consumer: it gets again what the one before left unhandled, and else hears how much was sent. */

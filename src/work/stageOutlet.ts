@@ -24,14 +24,21 @@ export class Outlet {
   readonly buffer: EventBuffer
   private readonly dispatcher: Dispatcher
   private readonly deliver: (delivery: Delivery) => void
+  private readonly broken: (line: Line, defect: unknown) => void
   /** What the handler has been asked for and not emitted yet. */
   private owed = 0
   private markers: ReadonlyArray<Marker> = []
 
-  constructor(buffer: BufferOptions, dispatcher: Dispatcher, deliver: (delivery: Delivery) => void) {
+  constructor(
+    buffer: BufferOptions,
+    dispatcher: Dispatcher,
+    deliver: (delivery: Delivery) => void,
+    broken: (line: Line, defect: unknown) => void
+  ) {
     this.buffer = new EventBuffer(buffer)
     this.dispatcher = dispatcher
     this.deliver = deliver
+    this.broken = broken
   }
 
   /** How many more events consumers take at once. */
@@ -46,14 +53,21 @@ export class Outlet {
   }
 
   subscribe(subscription: SubscriptionImpl, producer: ActorRef<unknown>): SubscriptionRefused | undefined {
-    const line = new Line(subscription, this.deliver)
-    const refused = this.dispatcher.add(line)
+    const line = new Line(subscription, this.deliver, this.broken)
+    const refused = this.flawOf(subscription) ?? this.dispatcher.add(line)
     if (refused === undefined) {
       this.lines.set(subscription, line)
       return undefined
     }
     const { consumer } = subscription
     return new SubscriptionRefused({ producer: producer.path, consumer: consumer.path, ...refused })
+  }
+
+  /** What a subscription says that means nothing here. */
+  private flawOf({ partition, selector }: SubscriptionImpl): Pick<SubscriptionRefused, "reason"> | undefined {
+    const { takes } = this.dispatcher
+    if (selector !== undefined && takes !== "selector") return { reason: "no-broadcast" }
+    return partition !== undefined && takes !== "partition" ? { reason: "no-partitions" } : undefined
   }
 
   /** Forgets a consumer; others get what it gives back. */
@@ -67,11 +81,27 @@ export class Outlet {
     return true
   }
 
-  ask(subscription: SubscriptionImpl, count: number, handled: number): void {
+  /** Sends a consumer nothing more, though it is still there: others get what it wanted. */
+  leave(subscription: SubscriptionImpl): boolean {
     const line = this.lines.get(subscription)
-    if (line === undefined) return
+    if (line === undefined || line.hasLeft) return false
+    line.hasLeft = true
+    this.dispatcher.asked(line, -line.pending)
+    return true
+  }
+
+  ask(subscription: SubscriptionImpl, count: number): void {
+    const line = this.lines.get(subscription)
+    if (line === undefined || count === 0) return
+    this.dispatcher.asked(line, count)
+    this.settle()
+  }
+
+  /** A consumer has handled this many of what it was sent. */
+  acknowledge(subscription: SubscriptionImpl, handled: number): void {
+    const line = this.lines.get(subscription)
+    if (line === undefined || line.unacknowledged.length === 0) return
     line.acknowledge(handled)
-    if (count > 0) this.dispatcher.asked(line, count)
     this.settle()
   }
 

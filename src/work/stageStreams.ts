@@ -122,7 +122,11 @@ export const toStream = (
       const attach = ref as unknown as {
         readonly ask: { readonly Attach: (payload: unknown) => Effect.Effect<unknown> }
       }
-      yield* attach.ask.Attach({ to: producer, options: { ...options, demand: "automatic", cancel: "temporary" } })
+      yield* attach.ask.Attach({
+        to: producer,
+        options: { ...options, demand: "automatic", cancel: "temporary" },
+        attempt: {}
+      })
       let open = false
       const pull = Effect.suspend(() => {
         if (open) Queue.offerUnsafe(done, undefined)

@@ -24,7 +24,8 @@ export interface SubscribeOptions<in Out = never> {
   readonly demand?: "automatic" | "manual"
   /**
    * Whether it ends with the subscription, with the same reason: always (`permanent`, the default), when that was a failure
-   * or a kill (`transient`), never (`temporary`). A restart of the producer is no end.
+   * or a kill (`transient`), never (`temporary`). Where a consumer has several that are `permanent`, the orderly end of one is
+   * not its own: it takes what the others still have, and ends with the last. A restart of the producer is no end.
    */
   readonly cancel?: "permanent" | "transient" | "temporary"
   /**
@@ -35,7 +36,7 @@ export interface SubscribeOptions<in Out = never> {
   readonly delivery?: "at-most-once" | "at-least-once"
   /** The partition to take, where the producer has partitions. */
   readonly partition?: string | number
-  /** The events to take, where the producer broadcasts. Default: all. */
+  /** The events to take, where the producer broadcasts. Default: all. One that throws ends the subscription with that. */
   readonly selector?: (event: Out) => boolean
 }
 
@@ -48,7 +49,15 @@ export interface SubscribeOptions<in Out = never> {
 export class SubscriptionRefused extends Schema.TaggedError<SubscriptionRefused>()("SubscriptionRefused", {
   producer: Schema.String,
   consumer: Schema.String,
-  reason: Schema.Literals(["no-producer", "not-running", "subscribed-already", "no-such-partition", "partition-taken"]),
+  reason: Schema.Literals([
+    "no-producer",
+    "not-running",
+    "subscribed-already",
+    "no-broadcast",
+    "no-partitions",
+    "no-such-partition",
+    "partition-taken"
+  ]),
   partition: Schema.optionalKey(Schema.Unknown)
 }) {
   override get message(): string {
@@ -60,6 +69,10 @@ export class SubscriptionRefused extends Schema.TaggedError<SubscriptionRefused>
         return `${who}: it has ended, or cancelled at once`
       case "subscribed-already":
         return `${who} once more: who broadcasts gives every event to each consumer once`
+      case "no-broadcast":
+        return `${who} with a selector: it does not broadcast, leave the option selector out or give it dispatcher "broadcast"`
+      case "no-partitions":
+        return `${who} for one partition: it has no partitions, leave the option partition out or give it a dispatcher with some`
       case "no-such-partition":
         return `${who}: it has no partition ${format(this.partition)}, say which with the option partition`
       case "partition-taken":

@@ -1,9 +1,11 @@
 /**
  * A consumer that starts a child for each event: as many run at once as it may have asked for.
  */
+import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Actor from "../actor/Actor.ts"
+import { ActorContext, slotOf } from "../actor/ActorContext.ts"
 import type { ActorRef } from "../actor/ActorRef.ts"
 import type { Behavior } from "../actor/Behavior.ts"
 import * as DynamicSupervisor from "../supervision/DynamicSupervisor.ts"
@@ -112,19 +114,26 @@ const takeIn = (children: Children) => {
       places.free = 0
       return ask(subscription, free)
     })
-  const begin = (event: unknown, subscription: Subscription) =>
-    Effect.matchCauseEffect(children.start(event), {
-      onSuccess: (ref) => Actor.watch(ref, () => freed(subscription)),
-      onFailure: (cause) =>
-        Effect.andThen(Effect.logWarning("no child could be started for an event", event, cause), freed(subscription))
+  const leftOver = (event: unknown, cause: Cause.Cause<unknown>) =>
+    Effect.map(ActorContext, (turn) => {
+      const slot = slotOf(turn)
+      slot.system.deadLetter(slot, slot.path, "Emit", { events: [event] }, undefined, { _tag: "NotStarted", cause })
     })
+  const begin = (event: unknown, subscription: Subscription | undefined) => {
+    const over = subscription === undefined ? Effect.void : freed(subscription)
+    return Effect.matchCauseEffect(children.start(event), {
+      onSuccess: (ref) => Actor.watch(ref, () => over),
+      onFailure: (cause) => Effect.andThen(leftOver(event, cause), over)
+    })
+  }
   return {
     subscribed: (subscription: Subscription) => {
       if (placesOf(subscription) !== undefined) return undefined
       known.set(subscription, { free: 0 })
       return ask(subscription, subscription.maxDemand)
     },
-    events: (events: ReadonlyArray<unknown>, subscription: Subscription) =>
+    // From nobody: dead letters that are replayed, which nobody's demand counts.
+    events: (events: ReadonlyArray<unknown>, subscription: Subscription | undefined) =>
       Effect.forEach(events, (event) => begin(event, subscription), { discard: true })
   }
 }

@@ -434,6 +434,33 @@ describe("a child for each event", () => {
     })
   )
 
+  it.effect("STAGE-11 a place is free when a child that is not restarted crashes, or does not want to start", () =>
+    Effect.gen(function* () {
+      const { JobLive, started } = yield* jobs
+      const Picky = Job.behavior((n: number) =>
+        Effect.gen(function* () {
+          if (n % 2 === 1) return yield* Actor.ignore
+          Queue.offerUnsafe(started, [n, yield* Job.self])
+          return Job.of({ Finish: () => ActorContext.stop, Fail: () => Effect.die("crash") })
+        })
+      )
+      for (const [behavior, expected] of [
+        [JobLive, range(0, 4)],
+        [Picky, [0, 2, 4]]
+      ] as const) {
+        const options = { restart: "temporary", subscribeTo: [{ to: Counter, maxDemand: 1 }] } as const
+        const Tree = Supervisor.make("work", { children: [counter({ last: 4 }), Jobs.child(behavior, options)] })
+        yield* Effect.gen(function* () {
+          for (const n of expected) {
+            const [event, job] = yield* Queue.take(started)
+            assert.deepStrictEqual([event, yield* Jobs.count], [n, 1])
+            yield* job.tell.Fail()
+          }
+        }).pipe(Effect.provide(Supervisor.layer(Tree)))
+      }
+    })
+  )
+
   it.effect("STAGE-12 children outlive the producer", () =>
     Effect.gen(function* () {
       const { JobLive, started } = yield* jobs

@@ -74,7 +74,83 @@ describe("demand", () => {
   )
 })
 
+describe("a producer-consumer", () => {
+  it.effect("STAGE-04 at most 100, again at 20: what is made of a batch of 80 is given out as it is wanted", () =>
+    Effect.gen(function* () {
+      const producer = yield* Actor.spawn(counter())
+      const got = yield* Queue.unbounded<ReadonlyArray<number>>()
+      const middle = yield* Actor.spawn(doubler(got))
+      const log = yield* told
+      const last = yield* spawnSink(log, 9)
+      yield* Stage.subscribe(last, { to: middle, maxDemand: 100, minDemand: 50 })
+      yield* Stage.subscribe(middle, { to: producer, maxDemand: 100, minDemand: 20 })
+      const twice = (from: number, to: number) => Array.flatMap(range(from, to), (n) => [n, n])
+      const batches = yield* Queue.takeN(log.batches, 4)
+      assert.deepStrictEqual(batches, [twice(0, 24), twice(25, 49), twice(50, 74), twice(75, 99)])
+      assert.deepStrictEqual((yield* Queue.takeN(got, 2)).flat(), range(0, 99))
+    })
+  )
+
+  it.effect("STAGE-04 it stops asking when its consumer stops", () =>
+    Effect.gen(function* () {
+      const asked: Array<number> = []
+      const producer = yield* Actor.spawn(counter({ asked }))
+      const got = yield* Queue.unbounded<ReadonlyArray<number>>()
+      const middle = yield* Actor.spawn(doubler(got))
+      const log = yield* told
+      const last = yield* spawnSink(log)
+      const subscription = yield* Stage.subscribe(last, { to: middle, demand: "manual" })
+      yield* Stage.subscribe(middle, { to: producer, maxDemand: 10, minDemand: 8 })
+      yield* settle(producer, last)
+      yield* middle.ask.Sync()
+      // It has what it asked for, and does nothing about it.
+      assert.deepStrictEqual([asked, yield* Queue.size(got)], [[10], 0])
+      for (const [count, buffered] of [
+        [3, 17],
+        [17, 0]
+      ] as const) {
+        yield* Stage.ask(subscription, count)
+        for (let round = 0; round < 3; round++) {
+          yield* middle.ask.Sync()
+          yield* settle(producer, last)
+        }
+        // What was sent at once is taken at once, and what is sent next waits until all of that is wanted.
+        assert.deepStrictEqual((yield* Queue.clear(got)).flat(), buffered === 17 ? range(0, 9) : [])
+        assert.strictEqual((yield* Stage.status(middle)).buffered, buffered)
+      }
+      assert.deepStrictEqual(
+        (yield* Queue.clear(log.batches)).flat(),
+        Array.flatMap(range(0, 9), (n) => [n, n])
+      )
+      assert.strictEqual(
+        asked.reduce((sum, count) => sum + count, 0),
+        20
+      )
+    })
+  )
+})
+
 describe("buffer", () => {
+  it.effect("STAGE-06 one without bounds keeps all", () =>
+    Effect.gen(function* () {
+      const producer = yield* Actor.spawn(counter({ buffer: { size: Infinity }, last: -1 }))
+      yield* producer.ask.Queue({ events: range(1, 20_000) })
+      const { batches } = yield* subscribed(producer, { maxDemand: 20_000, minDemand: 0 })
+      assert.deepStrictEqual(yield* Queue.take(batches), range(1, 20_000))
+      assert.deepStrictEqual(yield* ActorSystem.deadLetters, [])
+    })
+  )
+
+  it.effect("STAGE-06 10,000 are kept where nothing is said", () =>
+    Effect.gen(function* () {
+      const producer = yield* Actor.spawn(counter({ last: -1 }))
+      yield* producer.ask.Queue({ events: range(1, 10_003) })
+      assert.strictEqual((yield* Stage.status(producer)).buffered, 10_000)
+      const letters = yield* ActorSystem.deadLetters
+      assert.deepStrictEqual(letters[0]?.payload, { events: [1, 2, 3] })
+    })
+  )
+
   it.effect("STAGE-05 what was emitted before anybody asked comes first", () =>
     Effect.gen(function* () {
       const asked: Array<number> = []
@@ -134,6 +210,25 @@ describe("dispatchers", () => {
     })
   )
 
+  it.effect("STAGE-07 one that takes twice from a producer gets each event once; what it leaves goes to others", () =>
+    Effect.gen(function* () {
+      const producer = yield* Actor.spawn(counter({ last: -1 }))
+      const manual = { demand: "manual", cancel: "temporary" } as const
+      const one = yield* subscribed(producer, manual)
+      const again = yield* Stage.subscribe(one.ref, { ...manual, to: producer })
+      yield* Stage.ask(one.subscription, 2)
+      yield* Stage.ask(again, 3)
+      yield* producer.ask.Queue({ events: [1, 2, 3, 4] })
+      yield* settle(one.ref)
+      assert.deepStrictEqual(yield* Queue.takeAll(one.batches), [[1, 2, 3], [4]])
+      yield* Stage.cancel(one.subscription)
+      yield* producer.ask.Queue({ events: [5] })
+      const other = yield* subscribed(producer, manual)
+      yield* Stage.ask(other.subscription, 1)
+      assert.deepStrictEqual(yield* Queue.take(other.batches), [5])
+    })
+  )
+
   it.effect("STAGE-08 a broadcast goes at the pace of the slowest", () =>
     Effect.gen(function* () {
       const asked: Array<number> = []
@@ -179,6 +274,18 @@ describe("dispatchers", () => {
       assert.deepStrictEqual(yield* Queue.take(sinks[0]!.batches), [0])
       yield* Stage.ask(sinks[0]!.subscription, 10)
       assert.deepStrictEqual(yield* Queue.take(sinks[0]!.batches), [4])
+    })
+  )
+
+  it.effect("STAGE-09 what comes before its partition is taken waits for it", () =>
+    Effect.gen(function* () {
+      const dispatcher = { partitions: 2, key: (n: number) => n }
+      const producer = yield* Actor.spawn(counter({ dispatcher, last: -1 }))
+      yield* producer.ask.Queue({ events: range(0, 5) })
+      const odd = yield* subscribed(producer, { partition: 1, maxDemand: 10, minDemand: 0 })
+      assert.deepStrictEqual((yield* Queue.take(odd.batches)).concat(), [1, 3, 5])
+      const even = yield* subscribed(producer, { partition: 0, maxDemand: 10, minDemand: 0 })
+      assert.deepStrictEqual(yield* Queue.take(even.batches), [0, 2, 4])
     })
   )
 

@@ -91,3 +91,30 @@ same<typeof JobsSpec, Supervisor.ChildSpec<Jobs, never, Ids>>(true)
 Jobs.child(JobLive, { subscribeTo: [Names] })
 // @ts-expect-error a permanent child would never give its place up
 Jobs.child(JobLive, { subscribeTo: [Ids], restart: "permanent" })
+
+// --- Stages of one function ---
+
+class Lengths extends Stage.ProducerConsumer<Lengths>()("test/Lengths", { takes: Schema.String, emits: Schema.Int }) {}
+class Asked extends Stage.Consumer<Asked>()("test/Asked", Schema.Int, { Ping: {} }) {}
+
+const LengthsLive = Lengths.map((text) => text.length, { subscribeTo: [Names], concurrency: 2 })
+same<typeof LengthsLive, Behavior.Behavior<Lengths, void, never, Names>>(true)
+const Stored = Printer.forEach((text) => Effect.flatMap(Database, () => (text === "" ? new Broken({}) : Effect.void)), {
+  subscribeTo: [Names]
+})
+same<typeof Stored, Behavior.Behavior<Printer, void, Broken, Database | Names>>(true)
+const OneByOne = Supervisor.make("stages", {
+  children: [
+    IdsLive,
+    NamesLive,
+    Lengths.map((text) => text.length, { subscribeTo: [Names] }),
+    Printer.forEach((text) => void text, { subscribeTo: [Names] })
+  ]
+})
+same<Supervisor.ChildSpec<Ids | Names | Lengths | Printer, Broken, Database>, typeof OneByOne>(true)
+// @ts-expect-error it emits numbers
+Lengths.map((text) => text, { subscribeTo: [Names] })
+// @ts-expect-error it takes texts
+Lengths.map((text) => text.length, { subscribeTo: [Ids] })
+// @ts-expect-error who has messages of its own handles them
+Asked.forEach(() => {})

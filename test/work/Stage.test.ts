@@ -242,6 +242,23 @@ describe("partitions", () => {
     })
   )
 
+  it.effect(
+    "at least once: what its consumer left unhandled is for the next one of the partition, before all else",
+    () =>
+      Effect.gen(function* () {
+        const producer = yield* Actor.spawn(counter({ dispatcher: { partitions: 2, key: (n) => n }, last: -1 }))
+        const options = { partition: 0, delivery: "at-least-once", maxDemand: 4, minDemand: 2 } as const
+        const one = yield* subscribed(producer, options, 1)
+        yield* producer.ask.Queue({ events: [0, 2, 4, 6, 8] })
+        assert.deepStrictEqual(yield* Queue.take(one.batches), [0, 2])
+        yield* Actor.kill(one.ref)
+        const two = yield* subscribed(producer, options)
+        yield* settle(producer, two.ref)
+        yield* settle(producer, two.ref)
+        assert.deepStrictEqual((yield* Queue.clear(two.batches)).flat(), [0, 2, 4, 6, 8])
+      })
+  )
+
   it.effect("events that belong to no partition are left out", () =>
     Effect.gen(function* () {
       const dispatcher = { partitions: 1, by: (n: number) => (n % 3 === 0 ? 0 : undefined) }
