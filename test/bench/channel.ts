@@ -9,6 +9,7 @@
  */
 import { Effect, Fiber, PubSub, Queue } from "effect"
 import { ActorChannel } from "effect-otp"
+import { fast, seconds } from "./timing.ts"
 
 const [rounds, items] = [Number(process.argv[2] ?? 30), Number(process.argv[3] ?? 40_000)]
 const CAPACITY = 1_024
@@ -106,18 +107,6 @@ const run = (way: Way, fibers: number) =>
     }
     for (const fiber of forks) yield* Fiber.join(fiber)
   })
-
-const seconds = (effect: Effect.Effect<unknown, unknown>) =>
-  Effect.gen(function* () {
-    globalThis.gc?.()
-    const from = performance.now()
-    yield* effect
-    return (performance.now() - from) / 1_000
-  })
-
-/** The time of one of the fastest tenth: whatever else the machine does only ever adds to it. */
-const fast = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)]!
 
 const compare = (title: string, ways: Ways, fibers: number) =>
   Effect.gen(function* () {

@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import type { Load, Seen } from "./headlineLoad.ts"
 import type { Config } from "./headlineServer.ts"
+import { median } from "./timing.ts"
 
 /** An app and what is sent to it. */
 interface Way {
@@ -166,8 +167,6 @@ const faults = (way: Way, { counted, right, sent, wrong }: Result): ReadonlyArra
   if (crashed !== retried) found.push(`${crashed} lost by members, ${retried} begun anew`)
   return found
 }
-
-const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 const show = (title: string, ways: ReadonlyArray<Way>, results: ReadonlyMap<Way, ReadonlyArray<Result>>): void => {
   const of = (way: Way, what: (result: Result) => number) => median(results.get(way)!.map(what))

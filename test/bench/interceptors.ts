@@ -10,6 +10,7 @@
  */
 import { Effect, Schema } from "effect"
 import { Actor, type ActorRef, Control, Interceptor } from "effect-otp"
+import { fast, seconds } from "./timing.ts"
 
 class Counter extends Actor.Service<Counter>()("bench/Counter", {
   Count: {},
@@ -71,18 +72,6 @@ const asks = (ref: ActorRef.ActorRef<Counter>, n: number) =>
   Effect.gen(function* () {
     for (let i = 0; i < n; i++) yield* ref.ask.Next()
   })
-
-const seconds = (effect: Effect.Effect<unknown, unknown>) =>
-  Effect.gen(function* () {
-    globalThis.gc?.()
-    const from = performance.now()
-    yield* effect
-    return (performance.now() - from) / 1_000
-  })
-
-/** The time of one of the fastest tenth: whatever else the machine does only ever adds to it. */
-const fast = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)]!
 
 const program = Effect.gen(function* () {
   for (const [kind, run] of Object.entries({ tells, asks })) {

@@ -9,6 +9,7 @@
  */
 import { Duration, Effect, Fiber, Latch, Schema } from "effect"
 import { Actor, ActorRef, Pool, Router } from "effect-otp"
+import { fast, processorSeconds } from "./timing.ts"
 
 class Echo extends Actor.Service<Echo>()("bench/Echo", {
   Next: { payload: { key: Schema.Int }, success: Schema.Int },
@@ -78,19 +79,6 @@ const kinds: Readonly<Record<string, (ref: ActorRef.ActorRef<Echo>, n: number) =
     })
 }
 
-/** Of processor time: what else the machine does is not counted. Collections come when they come: a forced one costs what follows. */
-const seconds = (effect: Effect.Effect<unknown, unknown>) =>
-  Effect.gen(function* () {
-    const from = process.cpuUsage()
-    yield* effect
-    const { system, user } = process.cpuUsage(from)
-    return (system + user) / 1e6
-  })
-
-/** The time of one of the fastest tenth: whatever else the machine does only ever adds to it. */
-const fast = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)]!
-
 const overhead = Effect.gen(function* () {
   for (const [kind, run] of Object.entries(kinds)) {
     const refs = new Map<string, ActorRef.ActorRef<Echo>>()
@@ -99,7 +87,7 @@ const overhead = Effect.gen(function* () {
     for (let round = -10; round < rounds; round++) {
       // In another order each round: what one leaves behind is not always the same one's burden.
       for (const [name, ref] of [...refs].toSorted(() => Math.random() - 0.5)) {
-        const time = yield* seconds(run(ref, messages))
+        const time = yield* processorSeconds(run(ref, messages))
         if (round >= 0) times.set(name, [...(times.get(name) ?? []), time])
       }
     }

@@ -8,6 +8,7 @@
  */
 import { Cause, Deferred, Effect, Schema, Stream } from "effect"
 import { Actor, Stage } from "effect-otp"
+import { median } from "./timing.ts"
 
 class Numbers extends Stage.Producer<Numbers>()("bench/Numbers", Schema.Int) {}
 class Doubled extends Stage.ProducerConsumer<Doubled>()("bench/Doubled", { takes: Schema.Int, emits: Schema.Int }) {}
@@ -101,8 +102,6 @@ const nanos = (events: number, run: Effect.Effect<number>) =>
     if (sum !== events * (events + 1)) return yield* Effect.die(`${sum} is a wrong sum`)
     return ((performance.now() - from) / events) * 1e6
   })
-
-const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 const BATCHES = "stream, three fibers, 500 at a time"
 const SINGLE = "stream, three fibers, one at a time"

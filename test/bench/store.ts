@@ -11,6 +11,7 @@
 import { type MessagePort, parentPort, Worker, workerData } from "node:worker_threads"
 import { Effect, Layer, Schema, Scope } from "effect"
 import { Actor, ObjectStore } from "effect-otp"
+import { median, seconds } from "./timing.ts"
 
 const Floats = ObjectStore.Ref(ObjectStore.View(Float32Array))
 
@@ -57,17 +58,6 @@ const ToucherLive = Toucher.behavior(
     })
   )
 )
-
-const seconds = (effect: Effect.Effect<unknown, unknown>) =>
-  Effect.gen(function* () {
-    globalThis.gc?.()
-    const from = performance.now()
-    yield* effect
-    return (performance.now() - from) / 1_000
-  })
-
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 
 const inProcess = (megabytes: number, rounds: number) =>
   Effect.gen(function* () {
