@@ -242,8 +242,10 @@ class Sticky extends Keyed {
 
   protected assign(members: Members, key: string | number): Member | undefined {
     const known = this.assigned.get(key)
-    this.assigned.delete(key)
     const stays = known !== undefined && known.leave === undefined && members.has(known)
+    // As long as half of it is free, it does not matter which was used last.
+    if (stays && this.assigned.size * 2 < this.capacity) return known
+    this.assigned.delete(key)
     const member = stays ? known : members.open.length > 0 ? this.pick(members) : members.staying[0]
     if (member === undefined) return undefined
     // The one used last is the last of the map.

@@ -348,6 +348,22 @@ describe("routes (B2)", () => {
     )
   )
 
+  it.effect("sticky: as many keys are remembered as it says, those that were used last", () =>
+    run(
+      Effect.gen(function* () {
+        const router = yield* routed({
+          sticky: (message) => (message.tag === "Name" ? (message.payload.key ?? "") : ""),
+          keys: 3
+        })
+        const names = yield* Effect.forEach(["k1", "k2", "k3", "k1", "k4", "k1", "k2"], (key) =>
+          router.ask.Name({ key })
+        )
+        // The fourth has taken the place of k2, which was not used as lately as k1, and goes elsewhere when it comes again.
+        assert.deepStrictEqual(names, ["a", "b", "c", "a", "d", "a", "a"])
+      })
+    )
+  )
+
   it.effect("a route that throws loses no message", () =>
     run(
       Effect.gen(function* () {
