@@ -34,10 +34,9 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Protocol } from "../actor/Protocol.ts"
-import type { Class } from "../actor/Actor.ts"
-import { type ActorRef, slotOf } from "../actor/ActorRef.ts"
-import { type Behavior, implOf, InvalidOption } from "../actor/Behavior.ts"
+import { Compiled, type Protocol } from "../actor/Protocol.ts"
+import { type ActorRef, type Key as ActorKey, slotOf } from "../actor/ActorRef.ts"
+import { type Behavior, BehaviorImpl, InvalidOption } from "../actor/Behavior.ts"
 import type * as Group from "../registry/Group.ts"
 import { routeFlaw } from "./poolOptions.ts"
 import type { Route } from "./routes.ts"
@@ -76,17 +75,22 @@ export type Options<A, Self = never, Key = never> = { readonly route?: Route<A> 
 )
 
 /**
- * The behavior of a router for actors of this class. Members that end leave it; those of a group follow the group. Options that make no
+ * The behavior of a router for actors, or machines, of this class. Members that end leave it; those of a group follow the group. Options that make no
  * sense throw `InvalidOption` here.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const behavior = <A, Id extends string, P extends Protocol, Self = never, Key = never>(
-  actor: Class<A, Id, P>,
+export const behavior = <A, Self = never, Key = never>(
+  actor: ActorKey<A> & { readonly protocol: Protocol },
   options: Options<A, Self, Key>
 ): Behavior<A, void, never, Self> => {
-  const base = implOf((actor as unknown as Class<never, Id, P>).behavior(Effect.succeed({}) as never) as never)
+  const base = new BehaviorImpl(
+    actor as unknown as ActorKey<unknown>,
+    new Compiled(actor.protocol),
+    Effect.succeed({}),
+    {}
+  )
   const route = options.route ?? "least-loaded"
   const flaw = routeFlaw(route)
   if (flaw !== undefined) throw new InvalidOption({ actor: `a router for ${base.name}`, ...flaw })

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Actor, ActorSystem, Backoff, Behavior, Group, Pool, Router, Supervisor } from "effect-otp"
+import { Actor, ActorSystem, Backoff, Behavior, Group, Pool, Router, StateMachine, Supervisor } from "effect-otp"
 
 class Lamp extends Actor.Service<Lamp>()("test/Lamp", {
   Dim: { payload: { to: Schema.Int } },
@@ -11,6 +11,12 @@ class Lamp extends Actor.Service<Lamp>()("test/Lamp", {
 }) {}
 
 class Lamps extends Group.Service<Lamps>()("test/Lamps", Lamp) {}
+
+class Gate extends StateMachine.Service<Gate>()("test/Gate", {
+  states: { Shut: {}, Open: {} },
+  events: { Push: { success: Schema.String } },
+  transitions: { Shut: { Push: "Open" } }
+}) {}
 
 const never = Latch.makeUnsafe(false)
 
@@ -375,6 +381,23 @@ describe("routes (B2)", () => {
         assert.strictEqual(yield* router.ask.Name({}), "a")
       })
     )
+  )
+
+  it.effect(
+    "a router and a pool give events to machines",
+    () =>
+      Effect.gen(function* () {
+        const behavior = Gate.behavior(
+          Gate.of({
+            initial: Gate.to.Shut(),
+            on: { Shut: { Push: [Gate.to.Open(), Gate.reply("opened")] }, Open: { Push: Gate.reply("was open") } }
+          })
+        )
+        const gates = yield* Effect.forEach([1, 2], () => Actor.spawn(behavior))
+        const router = yield* Actor.spawn(Router.behavior(Gate, { members: gates, route: "round-robin" }))
+        for (let n = 0; n < 2; n++) yield* router.tell.Push()
+        assert.deepStrictEqual(yield* Effect.forEach([1, 2], () => router.ask.Push()), ["was open", "was open"])
+      }).pipe(Effect.scoped) as Effect.Effect<void>
   )
 
   it("nonsense is refused where it is written", () => {
