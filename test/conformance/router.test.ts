@@ -383,21 +383,22 @@ describe("routes (B2)", () => {
     )
   )
 
-  it.effect(
-    "a router and a pool give events to machines",
-    () =>
-      Effect.gen(function* () {
-        const behavior = Gate.behavior(
-          Gate.of({
-            initial: Gate.to.Shut(),
-            on: { Shut: { Push: [Gate.to.Open(), Gate.reply("opened")] }, Open: { Push: Gate.reply("was open") } }
-          })
-        )
-        const gates = yield* Effect.forEach([1, 2], () => Actor.spawn(behavior))
-        const router = yield* Actor.spawn(Router.behavior(Gate, { members: gates, route: "round-robin" }))
-        for (let n = 0; n < 2; n++) yield* router.tell.Push()
-        assert.deepStrictEqual(yield* Effect.forEach([1, 2], () => router.ask.Push()), ["was open", "was open"])
-      }).pipe(Effect.scoped) as Effect.Effect<void>
+  it.effect("a router and a pool give events to machines", () =>
+    Effect.gen(function* () {
+      const behavior = Gate.behavior(
+        Gate.of({
+          initial: Gate.to.Shut(),
+          on: { Shut: { Push: [Gate.to.Open(), Gate.reply("opened")] }, Open: { Push: Gate.reply("was open") } }
+        })
+      )
+      const members = yield* Effect.forEach([1, 2], () => Actor.spawn(behavior))
+      const router = yield* Actor.spawn(Router.behavior(Gate, { members, route: "round-robin" }))
+      const pool = yield* Pool.start(behavior, { size: 2, route: "round-robin" })
+      for (const ref of [router, pool.ref]) {
+        const pushed = yield* Effect.forEach([1, 2, 3, 4], () => ref.ask.Push())
+        assert.deepStrictEqual(pushed, ["opened", "opened", "was open", "was open"])
+      }
+    }).pipe(Effect.scoped)
   )
 
   it("nonsense is refused where it is written", () => {
