@@ -19,6 +19,7 @@ import { type ChildSpec, resolved, type Settings, settingsOf, toSpec } from "./C
 import { ChildConflict, ChildNotFound, invalid, type InvalidSpec, StartFailed, SupervisorNotRunning } from "./errors.ts"
 import { type Budget, budgetOf } from "./Intensity.ts"
 import type { SupervisorNode } from "./node.ts"
+import { servicesOf } from "./provided.ts"
 import { changeProblem } from "./reconfiguring.ts"
 import { request, requestStart } from "./request.ts"
 import { type ChildStatus, type Counts, countsOf, statusesOf } from "./status.ts"
@@ -34,7 +35,7 @@ import { problemOf } from "./validate.ts"
 export interface SupervisorRef<in Out> {
   readonly path: string
   readonly status: Status
-  /** The refs of its actors and the services of its layers. */
+  /** The refs of its actors and the services of its layers; where several provide the same, that of the last. */
   readonly services: Context.Context<Out>
   /** Completes when it has ended for good. */
   readonly ended: Effect.Effect<ExitReason.ExitReason>
@@ -95,7 +96,7 @@ export class RefImpl implements SupervisorRef<unknown> {
     return this.node.slot.status
   }
   get services(): Context.Context<unknown> {
-    return this.node.tree.own as Context.Context<unknown>
+    return servicesOf(this.node)
   }
   get ended(): Effect.Effect<ExitReason.ExitReason> {
     return Effect.callback((resume) => Effect.sync(this.node.slot.watch((reason) => resume(Effect.succeed(reason)))))

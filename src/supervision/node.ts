@@ -60,7 +60,7 @@ export class SupervisorNode implements Supervising {
   private readonly reporter: Reporter
   private killed = false
   /** What it provides besides its children. */
-  private service: unknown = undefined
+  service: unknown = undefined
 
   constructor(spec: SpecImpl, owner: Owner, parentPath: string, tree: Tree) {
     this.spec = spec

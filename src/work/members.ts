@@ -72,7 +72,7 @@ export class Members {
   }
 
   has(member: Member): boolean {
-    return this.all.get(member.slot) === member
+    return member.place >= 0 || this.all.get(member.slot) === member
   }
 
   /** Whether anybody is not on the way out. */

@@ -177,7 +177,7 @@ abstract class Keyed implements Chooser {
     this.key = undefined
     const key = this.keyOf(message())
     this.key = key
-    const pending = this.pending.get(key)?.member
+    const pending = this.pending.size === 0 ? undefined : this.pending.get(key)?.member
     return pending !== undefined && members.has(pending) ? pending : this.assign(members, key)
   }
 
