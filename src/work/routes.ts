@@ -154,11 +154,14 @@ const shorterOfTwo =
     return other.ongoing < one.ongoing ? other : one
   }
 
-/** A key with messages that are not settled, and the member that has them. */
+/** A key with messages that are not settled, and the member that has them, or had the last. */
 interface Pending {
-  readonly member: Member
+  member: Member
   count: number
 }
+
+/** Keys come again: those of no more than so many are kept without a message, so that each message need not enter its own anew. */
+const KEPT = 256
 
 /** While a message of a key is pending, others of that key follow it (R71). */
 abstract class Keyed implements Chooser {
@@ -177,20 +180,27 @@ abstract class Keyed implements Chooser {
     this.key = undefined
     const key = this.keyOf(message())
     this.key = key
-    const pending = this.pending.size === 0 ? undefined : this.pending.get(key)?.member
-    return pending !== undefined && members.has(pending) ? pending : this.assign(members, key)
+    const pending = this.pending.get(key)
+    const isPending = pending !== undefined && pending.count > 0 && members.has(pending.member)
+    return isPending ? pending.member : this.assign(members, key)
   }
 
   begun(key: string | number, member: Member): void {
     const pending = this.pending.get(key)
-    if (pending?.member === member) pending.count++
-    else this.pending.set(key, { member, count: 1 })
+    if (pending === undefined) this.pending.set(key, { member, count: 1 })
+    else if (pending.member === member) pending.count++
+    else {
+      pending.member = member
+      pending.count = 1
+    }
   }
 
   ended(key: string | number, member: Member): void {
     const pending = this.pending.get(key)
     // The key may have moved on, and what is left of it ends with the member before.
-    if (pending?.member === member && --pending.count === 0) this.pending.delete(key)
+    if (pending?.member !== member || pending.count === 0) return
+    pending.count--
+    if (pending.count === 0 && this.pending.size > KEPT) this.pending.delete(key)
   }
 }
 
