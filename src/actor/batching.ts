@@ -21,7 +21,7 @@ import type { Item } from "../runtime/mailbox.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { Timer } from "../runtime/timers.ts"
 import { type CompiledHandler, type Taken, tagOf } from "../runtime/turns.ts"
-import { parseMillis } from "./limit.ts"
+import { isWhole, parseMillis } from "./limit.ts"
 import { inRounds, member } from "./rounds.ts"
 
 /**
@@ -103,10 +103,10 @@ export const batchProblem = (
 ): { readonly field: string; readonly value: unknown; readonly problem: string } | undefined => {
   if (!(Options in handler)) return undefined
   const { maxDelay, maxSize, preferredSizes = [], run } = handler[Options] as AnyOptions
-  if (!Number.isInteger(maxSize) || maxSize < 1) {
+  if (!isWhole(maxSize, 1)) {
     return { field: "maxSize", value: maxSize, problem: "must be a whole number of 1 or more" }
   }
-  if (!Array.isArray(preferredSizes) || !preferredSizes.every((size) => isSize(size, maxSize))) {
+  if (!Array.isArray(preferredSizes) || !preferredSizes.every((size) => isWhole(size, 1, maxSize))) {
     return { field: "preferredSizes", value: preferredSizes, problem: `must be whole numbers from 1 to ${maxSize}` }
   }
   if (typeof run !== "function") return { field: "run", value: run, problem: "must be a function" }
@@ -114,9 +114,6 @@ export const batchProblem = (
   if (delay !== undefined && Number.isFinite(delay)) return undefined
   return { field: "maxDelay", value: maxDelay, problem: "must be a finite duration of 0 or more" }
 }
-
-const isSize = (size: unknown, maxSize: number): boolean =>
-  Number.isInteger(size) && (size as number) >= 1 && (size as number) <= maxSize
 
 /** As the engine calls it; what `around` puts around it is around each message of a batch for itself. @internal */
 export const compileBatched = (

@@ -5,7 +5,8 @@ import * as Duration from "effect/Duration"
 import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { MailboxOptions } from "../runtime/admission.ts"
+import { type MailboxOptions, OVERFLOWS } from "../runtime/admission.ts"
+import { isWhole } from "./limit.ts"
 import type { Idle } from "./passivation.ts"
 
 /**
@@ -31,7 +32,7 @@ interface Rule {
 }
 
 const countFrom = (least: number): Rule => ({
-  holds: (value: unknown) => value === Infinity || (Number.isInteger(value) && (value as number) >= least),
+  holds: (value: unknown) => value === Infinity || isWhole(value, least),
   problem: `must be a whole number of ${least} or more, or Infinity`
 })
 
@@ -46,7 +47,7 @@ const mailboxRules: { readonly [K in keyof Required<MailboxOptions>]: Rule } = {
   capacity: countFrom(1),
   bytes: { holds: (value: number) => value > 0, problem: "must be above 0" },
   sizeOf: aFunction,
-  overflow: oneOf("suspend", "drop-newest", "drop-oldest", "reject"),
+  overflow: oneOf(...OVERFLOWS),
   highWater: countFrom(1),
   priority: aFunction,
   onRestart: oneOf("keep", "discard"),

@@ -22,6 +22,10 @@ export class InvalidLimit extends Schema.TaggedError<InvalidLimit>()("InvalidLim
   }
 }
 
+/** Whether a value from anywhere is a whole number from `least` to `most`. @internal */
+export const isWhole = (value: unknown, least: number, most = Infinity): value is number =>
+  Number.isInteger(value) && (value as number) >= least && (value as number) <= most
+
 /**
  * Milliseconds; `undefined` for what is no duration of 0 or more. Numbers are looked at first: as durations, those that make
  * no sense count as 0.

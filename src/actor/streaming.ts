@@ -134,11 +134,7 @@ export class StreamRequest extends Envelope {
 
   private finish(why: Undelivered): void {
     if (this.over) return
-    this.over = true
-    this.unlink()
-    const error = fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why)
-    Queue.failCauseUnsafe(this.queue, (Exit.fail(error) as Exit.Failure<never, unknown>).cause)
-    if (this.pump === undefined) this.tellOver(undefined)
+    this.fail(Exit.fail(fromUndelivered(this.slot.path, this.slot.program.tags[this.tag]!, this.payload, why)))
   }
 }
 

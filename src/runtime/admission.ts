@@ -15,6 +15,9 @@ import { type Crash, Suspect } from "./suspect.ts"
  */
 export type Overflow = "suspend" | "drop-newest" | "drop-oldest" | "reject"
 
+/** @internal */
+export const OVERFLOWS: ReadonlyArray<Overflow> = ["suspend", "drop-newest", "drop-oldest", "reject"]
+
 /**
  * A message as the functions of `MailboxOptions` see it.
  *

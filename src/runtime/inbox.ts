@@ -134,7 +134,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   takeAgain(tag: string, payload: unknown): DeadLetterReason | undefined {
     const number = this.tags.indexOf(tag)
     if (this.state === State.Ended || number < 0) return { _tag: "NotRunning", exit: this.exit ?? ExitReason.Normal }
-    if ((this.control & State.DrainRequested) !== 0) return { _tag: "Draining" }
+    if (this.isDraining) return { _tag: "Draining" }
     const admission = this.admission
     if (admission?.isFull(this.size, { tag, payload }) === true) return this.fullReason()
     return this.offer(number, payload) === "accepted" ? undefined : this.fullReason()
@@ -143,7 +143,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
   /** Looks at each message that comes in, before it is taken; `undefined` ends that. */
   onArrival(arrived: ((item: Item | undefined) => void) | undefined): void {
     this.arrived = arrived
-    if (this.state !== State.Ended && (this.control & State.DrainRequested) === 0) this.applyCeiling()
+    if (this.state !== State.Ended && !this.isDraining) this.applyCeiling()
   }
 
   /** A message as people and rules see it. */
@@ -276,7 +276,7 @@ export abstract class Inbox extends Mailbox implements Urgent, Recipient {
 
   private offerSlow(item: Item, payload: unknown): Verdict {
     if (this.state === State.Ended) return this.lose(item, payload, { _tag: "NotRunning", exit: this.exit! })
-    if ((this.control & State.DrainRequested) !== 0) return this.lose(item, payload, { _tag: "Draining" })
+    if (this.isDraining) return this.lose(item, payload, { _tag: "Draining" })
     const admission = this.admission
     if (admission === undefined)
       return this.accept(item, payload, typeof item === "number" ? DEFAULT_PRIORITY : item.priority)

@@ -374,7 +374,7 @@ export class Slot extends Pausing {
   private ended(reason: ExitReason.ExitReason): void {
     this.state = State.Down
     this.lastEnd = reason
-    if (reason._tag === "Normal" && (this.control & State.DrainRequested) !== 0) this.drainEnded()
+    if (reason._tag === "Normal" && this.isDraining) this.drainEnded()
     const started = this.started
     if (started === undefined && this.system.observed) {
       this.system.emit({ _tag: "ActorExited", path: this.path, incarnation: this.incarnations, reason })

@@ -51,11 +51,10 @@ const listen = (request: Request, tag: number, taps: ReadonlySet<Tap>): void => 
   const before = Object.hasOwn(request, "isHeard")
   request.isHeard = true
   if (before) return
-  const { settle, unlink } = request
-  request.settle = (exit) => {
+  onSettled(request, (exit) => {
     for (const tap of taps) tap.settled(tag, exit, request)
-    settle.call(request, exit)
-  }
+  })
+  const { unlink } = request
   // Taken again, after a crash or out of a stash, it is a request still.
   request.unlink = () => {
     request.isHeard = false

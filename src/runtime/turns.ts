@@ -361,7 +361,7 @@ export abstract class Turns extends Inbox implements Receiver {
     }
     this.emptied()
     this.state = State.Idle
-    if ((this.control & State.DrainRequested) !== 0) this.drained()
+    if (this.isDraining) this.drained()
   }
 
   /** Whether it was told to take no message from here on. */

@@ -16,6 +16,7 @@ import type { Node } from "./graph.ts"
 import { defaultIntensity, type Intensity } from "./Intensity.ts"
 import type { Restart } from "./Restart.ts"
 import type { Strategy } from "./Strategy.ts"
+import { isWhole } from "../actor/limit.ts"
 
 /**
  * What to start and how. `Out` are the services it makes reachable, `E` what it can fail with, `R` what it needs.
@@ -152,7 +153,7 @@ export interface Flaw {
 
 /** What is wrong with a limit on how many there may be. @internal */
 export const limitFlaw = (field: string, value: number | undefined): Flaw | undefined =>
-  value === undefined || value === Infinity || (Number.isInteger(value) && value >= 1)
+  value === undefined || value === Infinity || isWhole(value, 1)
     ? undefined
     : { field, value, problem: "must be a whole number of 1 or more" }
 

@@ -40,7 +40,7 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import { ActorContext, slotOf } from "../actor/ActorContext.ts"
 import * as ActorSystem from "../actor/ActorSystem.ts"
-import { limitMillis } from "../actor/limit.ts"
+import { isWhole, limitMillis } from "../actor/limit.ts"
 import { payloadBytes } from "../runtime/admission.ts"
 import type { Slot } from "../runtime/slot.ts"
 import { type ChildSpec, service } from "../supervision/Supervisor.ts"
@@ -118,7 +118,7 @@ const CAPACITY = 1_024
 const settingsOf = <A, C>(name: string, options: Options<A, C>): Settings<A> => {
   checkBounds(name, options)
   const { autoClose, capacity = CAPACITY, maxBytes, redeliver = Infinity, sizeOf } = options
-  if (redeliver !== Infinity && !(Number.isInteger(redeliver) && redeliver >= 0)) {
+  if (redeliver !== Infinity && !isWhole(redeliver, 0)) {
     const problem = "must be a whole number of 0 or more, or Infinity"
     throw new InvalidOption({ channel: name, option: "redeliver", value: redeliver, problem })
   }

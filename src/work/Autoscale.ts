@@ -35,7 +35,8 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { invalid, type InvalidScaling, type Scaling, type Settings, settingsOf, whole } from "./scaling.ts"
+import { isWhole } from "../actor/limit.ts"
+import { invalid, type InvalidScaling, type Scaling, type Settings, settingsOf } from "./scaling.ts"
 
 export { InvalidScaling, type Scaling, type Settings } from "./scaling.ts"
 
@@ -352,10 +353,10 @@ const problemOf = ({ delta, force, reason, size }: Request): InvalidScaling | un
   if ((size === undefined) === (delta === undefined)) {
     return invalid("request", { size, delta }, "must have either a size or a delta")
   }
-  if (size !== undefined && !(whole(size) && size >= 0)) {
+  if (size !== undefined && !isWhole(size, 0)) {
     return invalid("size", size, "must be a whole number of 0 or more")
   }
-  if (delta !== undefined && !whole(delta)) return invalid("delta", delta, "must be a whole number")
+  if (delta !== undefined && !Number.isInteger(delta)) return invalid("delta", delta, "must be a whole number")
   if (typeof reason !== "string") return invalid("reason", reason, "must be a text")
   if (force !== undefined && typeof force !== "boolean") return invalid("force", force, "must be true or false")
   return undefined

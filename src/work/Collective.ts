@@ -38,7 +38,7 @@ import type { LazyArg } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { limitMillis } from "../actor/limit.ts"
+import { isWhole, limitMillis } from "../actor/limit.ts"
 import { type ChildSpec, service } from "../supervision/Supervisor.ts"
 import { type CollectiveError, InvalidSize, JoinError } from "./collectiveErrors.ts"
 import { GroupCore, type Seat } from "./collectiveGroup.ts"
@@ -180,7 +180,7 @@ export interface Collective<Req = never> {
  */
 export const make = (name: string, options: Options): Effect.Effect<Collective, never, Scope.Scope> => {
   const { size, timeout = Infinity } = options
-  if (!Number.isInteger(size) || size < 1) throw new InvalidSize({ group: name, value: size })
+  if (!isWhole(size, 1)) throw new InvalidSize({ group: name, value: size })
   const millis = limitMillis("timeout", timeout)
   const core = Effect.acquireRelease(
     Effect.sync(() => new GroupCore(name, size, millis)),

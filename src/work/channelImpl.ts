@@ -19,12 +19,13 @@ import type {
   ReaderOptions,
   Stats
 } from "./channelTypes.ts"
+import { isWhole } from "../actor/limit.ts"
 
 /** Throws what is wrong with a bound. @internal */
 export const checkBounds = (channel: string, { capacity, maxBytes }: Bounds): void => {
   const invalid = (option: string, value: unknown, problem: string) =>
     new InvalidOption({ channel, option, value, problem })
-  if (capacity !== undefined && capacity !== Infinity && !(Number.isInteger(capacity) && capacity >= 1)) {
+  if (capacity !== undefined && capacity !== Infinity && !isWhole(capacity, 1)) {
     throw invalid("capacity", capacity, "must be a whole number of 1 or more, or Infinity")
   }
   if (maxBytes !== undefined && !(typeof maxBytes === "number" && maxBytes > 0)) {

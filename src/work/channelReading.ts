@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Stream from "effect/Stream"
-import { limitMillis } from "../actor/limit.ts"
+import { isWhole, limitMillis } from "../actor/limit.ts"
 import { keepShape } from "../runtime/shapes.ts"
 import type { Core, Member } from "./channelCore.ts"
 import { type Closed, Empty, InvalidOption } from "./channelErrors.ts"
@@ -197,7 +197,7 @@ const takeMany = <A, C, B>(
   const limit = limitOf(core, call, options)
   const invalid = (option: string, value: number, problem: string) =>
     new InvalidOption({ channel: core.settings.name, option: `${option} of ${call}`, value, problem })
-  if (!(Number.isInteger(min) && min >= 1)) throw invalid("min", min, "must be a whole number of 1 or more")
+  if (!isWhole(min, 1)) throw invalid("min", min, "must be a whole number of 1 or more")
   if (!((Number.isInteger(max) || max === Infinity) && max >= min)) {
     throw invalid("max", max, `must be a whole number of ${min} or more, as min is, or Infinity`)
   }

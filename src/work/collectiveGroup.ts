@@ -24,6 +24,7 @@ import {
   TimedOut
 } from "./collectiveErrors.ts"
 import { type Combine, describe, type Operation, resultsOf } from "./collectiveRounds.ts"
+import { isWhole } from "../actor/limit.ts"
 
 type Resume = (outcome: Exit.Exit<unknown, CollectiveError>) => void
 
@@ -172,7 +173,7 @@ export class GroupCore {
   }
 
   private isRank(rank: number): boolean {
-    return Number.isInteger(rank) && rank >= 0 && rank < this.size
+    return isWhole(rank, 0, this.size - 1)
   }
 
   private refused(reason: JoinError["reason"]): JoinError {

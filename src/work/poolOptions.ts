@@ -5,7 +5,8 @@ import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import type { MailboxOptions } from "../actor/Behavior.ts"
 import { isBehavior } from "../actor/Behavior.ts"
-import { parseMillis } from "../actor/limit.ts"
+import { isWhole, parseMillis } from "../actor/limit.ts"
+import { OVERFLOWS } from "../runtime/admission.ts"
 import type { Flaw, Options as SupervisedOptions } from "../supervision/ChildSpec.ts"
 import type { Intensity } from "../supervision/Intensity.ts"
 import * as Autoscale from "./Autoscale.ts"
@@ -98,8 +99,6 @@ export const routeFlaw = (route: unknown): Flaw | undefined => {
   return { field: "route.keys", value: keys, problem: "must be a whole number of 1 or more" }
 }
 
-const OVERFLOWS = ["suspend", "drop-newest", "drop-oldest", "reject"]
-
 const queueFlaw = (queue: unknown): Flaw | undefined => {
   if (queue === undefined) return undefined
   if (typeof queue !== "object" || queue === null) {
@@ -129,5 +128,3 @@ const countFlaw = ({ concurrency, killAfter, retries }: Options<never, never>): 
   if (killAfter === undefined || (parseMillis(killAfter) ?? 0) > 0) return undefined
   return { field: "killAfter", value: killAfter, problem: "must be a duration above 0" }
 }
-
-const isWhole = (value: unknown, least: number): boolean => Number.isInteger(value) && (value as number) >= least

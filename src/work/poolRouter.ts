@@ -49,6 +49,8 @@ export class PoolRouter {
     this.router = router
     this.children = children
     this.take(size)
+    router.starved = () => void (this.autoscale === undefined ? undefined : router.system.runFork(this.look))
+    router.deserted = () => (this.autoscale === undefined ? this.giveUp() : undefined)
   }
 
   /** How many members it has when it starts, and how it scales. */
@@ -73,13 +75,8 @@ export class PoolRouter {
 
   /** What the router does when it starts. */
   readonly boot: Effect.Effect<void, unknown> = Effect.gen({ self: this }, function* () {
-    const { router } = this
     yield* this.become(Math.max(this.initial, this.size))
-    if (this.autoscale === undefined) {
-      router.deserted = () => this.giveUp()
-      return
-    }
-    router.starved = () => void router.system.runFork(this.look)
+    if (this.autoscale === undefined) return
     const { every } = this.autoscale.settings
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), this.look)))
   }) as Effect.Effect<void, unknown>

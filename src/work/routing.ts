@@ -239,7 +239,7 @@ export class RouterSlot extends Slot implements Sender {
     while (this.serveNext());
     this.serving = false
     if (this.isEmpty) this.rewind()
-    if ((this.control & State.DrainRequested) !== 0) this.drained()
+    if (this.isDraining) this.drained()
   }
 
   /** `false`: nothing is there, or nobody can take it. */

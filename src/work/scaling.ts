@@ -5,7 +5,7 @@ import type * as Duration from "effect/Duration"
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { parseMillis } from "../actor/limit.ts"
+import { isWhole, parseMillis } from "../actor/limit.ts"
 
 /**
  * How a pool grows and shrinks. Whoever gives none of the rest has a pool that grows within seconds and shrinks after minutes.
@@ -91,9 +91,9 @@ export const settingsOf = (options: Scaling): Result.Result<Settings, InvalidSca
   const toZeroAfter = options.toZeroAfter === undefined ? downAfter : (parseMillis(options.toZeroAfter) ?? NaN)
   const lowestMax = Math.max(1, min)
   const checks: ReadonlyArray<readonly [field: keyof Scaling, holds: boolean, problem: string]> = [
-    ["min", whole(min) && min >= 0, "must be a whole number of 0 or more"],
-    ["max", whole(max) && max >= lowestMax, `must be a whole number of ${lowestMax} or more`],
-    ["initial", whole(initial) && initial >= min && initial <= max, `must be a whole number from ${min} to ${max}`],
+    ["min", isWhole(min, 0), "must be a whole number of 0 or more"],
+    ["max", isWhole(max, lowestMax), `must be a whole number of ${lowestMax} or more`],
+    ["initial", isWhole(initial, min, max), `must be a whole number from ${min} to ${max}`],
     ["target", positive(target), "must be a finite number above 0"],
     ["every", positive(every), "must be a finite duration above 0"],
     ["upAfter", upAfter >= 0, "must be a duration of 0 or more"],
@@ -106,8 +106,5 @@ export const settingsOf = (options: Scaling): Result.Result<Settings, InvalidSca
   if (failed !== undefined) return Result.fail(invalid(failed[0], options[failed[0]], failed[2]))
   return Result.succeed({ min, max, initial, target, every, upAfter, downAfter, toZeroAfter, upFactor, downFactor })
 }
-
-/** @internal */
-export const whole = (value: unknown): value is number => Number.isInteger(value)
 
 const positive = (value: unknown): boolean => typeof value === "number" && value > 0 && value < Infinity

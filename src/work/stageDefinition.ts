@@ -37,6 +37,7 @@ import {
   SubscriptionRefused
 } from "./stageSubscription.ts"
 import type { ByKey, ByName, EmittingOptions } from "./stageTypes.ts"
+import { isWhole } from "../actor/limit.ts"
 
 /** What stages say to each other. It carries refs, so it stays in the program. @internal */
 export const machinery = {
@@ -186,7 +187,7 @@ const configOf = (stage: string, kind: Kind, options: StageOptions): Config => {
   if (demand !== "forward" && demand !== "accumulate") refuse("demand", demand, "must be forward or accumulate")
   if (!kind.emits) return { consumes: true, emits: undefined, demand }
   const { keep = "last", size = kind.consumes ? Infinity : 10_000 } = buffer
-  if (size !== Infinity && !(Number.isInteger(size) && size >= 0)) {
+  if (size !== Infinity && !isWhole(size, 0)) {
     refuse("buffer.size", size, "must be a whole number of 0 or more, or Infinity")
   }
   if (keep !== "first" && keep !== "last") refuse("buffer.keep", keep, "must be first or last")

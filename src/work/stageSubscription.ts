@@ -5,6 +5,7 @@ import { format } from "effect/Formatter"
 import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import type { ActorRef } from "../actor/ActorRef.ts"
+import { isWhole } from "../actor/limit.ts"
 
 /**
  * How a consumer takes events from a producer.
@@ -173,10 +174,10 @@ export const checkSubscribeOptions = (stage: string, options: SubscribeOptions):
   const refuse = (field: string, value: unknown, problem: string): never => {
     throw new InvalidStageOption({ stage, field, value, problem })
   }
-  if (!Number.isInteger(maxDemand) || maxDemand < 1) {
+  if (!isWhole(maxDemand, 1)) {
     refuse("maxDemand", maxDemand, "must be a whole number of 1 or more")
   }
-  if (!Number.isInteger(minDemand) || minDemand < 0 || minDemand >= maxDemand) {
+  if (!isWhole(minDemand, 0, maxDemand - 1)) {
     refuse("minDemand", minDemand, `must be a whole number from 0 to below maxDemand, which is ${maxDemand}`)
   }
   for (const [field, known] of Object.entries(choices)) {
