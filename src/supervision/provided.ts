@@ -15,7 +15,8 @@ export const servicesOf = (node: SupervisorNode): Context.Context<unknown> => {
 }
 
 const collect = (node: SupervisorNode, services: Map<string, unknown>): void => {
-  for (const child of node.children.values()) {
+  // Those that come and go provide nothing, and there may be very many.
+  for (const child of node.isDynamic ? [] : node.children.values()) {
     const { target } = child.spec
     const below = node.nodeOf(child)
     if (below !== undefined) collect(below, services)
